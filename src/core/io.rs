@@ -1,0 +1,163 @@
+//! The border of the core: every type that goes in or comes out of a [`Shard`](super::shard::Shard).
+//!
+//! All coupling between the core and whoever drives it (the transport, the simulation, the baseline server)
+//! fits on this page. The core never sees a socket, a task, a lock or a clock.
+
+use bytes::Bytes;
+
+/// A moment: microseconds since the process started. The driver reads the clock, the core never does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// This moment plus `ms` milliseconds.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1000)))
+    }
+
+    /// Milliseconds from `earlier` to this moment, 0 if it is not earlier.
+    #[must_use]
+    pub const fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+}
+
+/// One shard of this server: the index of its thread, socket and waiting room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// One channel of this shard: an accepted WebTransport session's stream of frames. Reused after it has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u32);
+
+/// The number of a chat on the wire: random, the same for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChatId(pub u32);
+
+/// Close codes of a session (PROTOCOL.md section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum CloseCode {
+    /// Done, or replaced by a newer connection.
+    Done = 0,
+    /// The client broke the protocol.
+    Protocol = 1,
+    /// A frame's length was over its limit.
+    TooLarge = 2,
+    /// Too many requests.
+    TooMany = 3,
+    /// Banned.
+    Banned = 4,
+    /// The server is going away.
+    Draining = 5,
+    /// No HELLO in time, or idle for too long.
+    Idle = 6,
+    /// A fault of the server.
+    Internal = 7,
+    /// The server is full.
+    Full = 8,
+}
+
+/// The bytes of one whole frame, header included, as slices of the buffers they arrived in.
+///
+/// Most frames are one slice; `rest` allocates only when a frame spans datagrams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrameBytes {
+    /// The first slice.
+    pub first: Bytes,
+    /// The slices after it, in order.
+    pub rest: Vec<Bytes>,
+}
+
+impl FrameBytes {
+    /// Length of the frame in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether there are no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Bytes> for FrameBytes {
+    fn from(first: Bytes) -> Self {
+        Self { first, rest: Vec::new() }
+    }
+}
+
+/// A complete relayed frame (SIGNAL or TEXT) on its way from one channel to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayFrame {
+    /// The chat number in its payload.
+    pub chat: ChatId,
+    /// The frame as it came.
+    pub bytes: FrameBytes,
+}
+
+/// What becomes of a relayed frame: the hot path's return value, never queued in the core.
+#[derive(Debug)]
+pub enum Relayed {
+    /// Write these bytes to that channel of this shard.
+    Here {
+        /// The receiving channel.
+        to: LinkId,
+        /// The bytes, unchanged.
+        frame: FrameBytes,
+    },
+    /// Pass this to another shard's `handle_bus`.
+    There {
+        /// The shard that knows more.
+        to: ShardId,
+        /// What it is told.
+        message: super::bus::BusMessage,
+    },
+    /// Nobody is meant (any more).
+    Dropped,
+}
+
+/// Effects other than forwarding, in the order in which they have to happen.
+#[derive(Debug)]
+pub enum Output {
+    /// Write this whole frame (header included) to the channel, after what was written before.
+    Send {
+        /// The channel.
+        link: LinkId,
+        /// Header and payload.
+        frame: Bytes,
+    },
+    /// Close the session with this code and reason. The link is gone: the driver names it no more.
+    Close {
+        /// The channel whose session closes.
+        link: LinkId,
+        /// Why, for a program.
+        code: CloseCode,
+        /// Why, in the form of PROTOCOL.md section 6; at most 1,024 bytes.
+        reason: Bytes,
+    },
+    /// Read from this channel (`true`), or leave its bytes where back-pressure reaches the sender (`false`).
+    Read {
+        /// The channel.
+        link: LinkId,
+        /// Whether to read.
+        on: bool,
+    },
+    /// The channel's session entered a chat (probe every 5 s, report silence) or left it (keep alive every 20 s).
+    InChat {
+        /// The channel.
+        link: LinkId,
+        /// Whether it is in a chat now.
+        on: bool,
+    },
+    /// Tell another shard.
+    Bus {
+        /// The shard.
+        to: ShardId,
+        /// What it is told.
+        message: super::bus::BusMessage,
+    },
+}

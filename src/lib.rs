@@ -1,0 +1,3 @@
+//! AnonCam: anonymous random chat on a sharded WebTransport signaling server.
+
+pub mod core;
