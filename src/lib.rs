@@ -1,3 +1,4 @@
 //! AnonCam: anonymous random chat on a sharded WebTransport signaling server.
 
 pub mod core;
+pub mod limits;

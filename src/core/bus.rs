@@ -1,0 +1,5 @@
+//! What shards tell each other.
+
+/// One message between shards.
+#[derive(Debug)]
+pub enum BusMessage {}
