@@ -12,6 +12,11 @@ pub const CONTROL_PAYLOAD_BYTES: usize = 4_096;
 pub const SIGNAL_PAYLOAD_BYTES: usize = 32_768;
 /// Longest payload of a TEXT frame, in bytes.
 pub const TEXT_PAYLOAD_BYTES: usize = 8_192;
+/// A chunk below this is copied instead of sliced: copying costs less than what a slice would pin of its datagram.
+/// Worst case: a slice of 1,024 bytes pins a receive buffer of [`RECEIVE_BUFFER_BYTES`], twice its length.
+pub const COPY_BELOW_BYTES: usize = 1_024;
+/// What one slice of a received datagram pins at the worst, in bytes: accounting counts this for each.
+pub const RECEIVE_BUFFER_BYTES: usize = 2_048;
 
 // ---------------------------------------------------------------------------------------------- core (steps 2 to 6)
 
