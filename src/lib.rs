@@ -1,4 +1,7 @@
 //! AnonCam: anonymous random chat on a sharded WebTransport signaling server.
 
+pub mod config;
 pub mod core;
 pub mod limits;
+pub mod ops;
+pub mod tls;

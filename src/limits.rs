@@ -31,3 +31,73 @@ pub const CLOSE_REASON_BYTES: usize = 1_024;
 // ---------------------------------------------------------------------------------------------- transport (steps 1 and 5)
 
 // ---------------------------------------------------------------------------------------------- site, configuration, operations
+
+/// Port of WebTransport (UDP) when none is given.
+pub const DEFAULT_LISTEN_PORT: u16 = 4433;
+/// Port of the page (TCP) when none is given.
+pub const DEFAULT_SITE_PORT: u16 = 8080;
+/// Most shards: one a core of the largest machine at hand, and what fits into the two bytes of a connection ID.
+pub const MAX_SHARDS: u16 = 256;
+/// Most sessions at once that can be configured: 96 GiB at 24 KiB each.
+pub const MAX_SESSIONS: u32 = 4_000_000;
+/// Sessions at once unless configured.
+pub const DEFAULT_MAX_SESSIONS: u32 = 1_000_000;
+/// Longest drain, in seconds: an hour outlasts nearly every chat, and a supervisor's patience.
+pub const MAX_DRAIN_S: u64 = 3_600;
+/// Drain unless configured, in seconds.
+pub const DEFAULT_DRAIN_S: u64 = 30;
+/// Highest setting of the half-open handshakes above which Retry is demanded; each holds about 8 KiB.
+pub const MAX_RETRY_ABOVE: u32 = 1_000_000;
+/// Half-open handshakes above which Retry is demanded unless configured: what 0.2 s of a full machine brings.
+pub const DEFAULT_RETRY_ABOVE: u32 = 1_000;
+/// Smallest cap on the buffers of a shard, in MiB: some hundred full holds.
+pub const MIN_SHARD_BUFFER_MIB: u64 = 8;
+/// Largest cap on the buffers of a shard, in MiB.
+pub const MAX_SHARD_BUFFER_MIB: u64 = 65_536;
+/// Cap on the buffers of a shard unless configured, in MiB: 4,096 strangers who hold 64 KiB each.
+pub const DEFAULT_SHARD_BUFFER_MIB: u64 = 256;
+/// Most origins in the configuration; each CONNECT is compared with all.
+pub const MAX_ORIGINS: usize = 32;
+/// Most TURN URLs, and the bytes of one: MATCHED has to hold them beside ten interests.
+pub const MAX_TURN_URLS: usize = 4;
+/// Longest TURN URL, in bytes.
+pub const TURN_URL_BYTES: usize = 200;
+/// Longest TURN secret, in bytes.
+pub const TURN_SECRET_BYTES: u64 = 1_024;
+/// Shortest life of a TURN credential, in seconds.
+pub const MIN_TURN_TTL_S: u64 = 60;
+/// Longest life of a TURN credential, in seconds: what leaks is of no use after it.
+pub const MAX_TURN_TTL_S: u64 = 3_600;
+/// Life of a TURN credential unless configured, in seconds.
+pub const DEFAULT_TURN_TTL_S: u64 = 600;
+/// Largest configuration file, in bytes.
+pub const CONFIG_FILE_BYTES: u64 = 65_536;
+/// Largest PEM file, in bytes: a chain of ten certificates is 20 KiB.
+pub const PEM_FILE_BYTES: u64 = 262_144;
+
+/// Life of the self-made certificate, in seconds: 10 days and the hour before now, under the 14 days that browsers allow.
+pub const SELF_MADE_CERTIFICATE_S: u64 = 10 * 86_400;
+/// How long before now a self-made certificate begins, in seconds, for clients whose clock is behind.
+pub const SELF_MADE_CERTIFICATE_BACKDATED_S: u64 = 3_600;
+/// Age at which the next self-made certificate takes over, in seconds.
+pub const SELF_MADE_CERTIFICATE_REPLACED_S: u64 = 5 * 86_400;
+/// How long the next certificate's hash is listed before it is served, in seconds: a page that read the list just before
+/// the change still knows it.
+pub const SELF_MADE_CERTIFICATE_ANNOUNCED_S: u64 = 600;
+/// How often the age of the certificate is looked at, in seconds.
+pub const CERTIFICATE_CHECK_S: u64 = 60;
+const _: () = assert!(SELF_MADE_CERTIFICATE_S + SELF_MADE_CERTIFICATE_BACKDATED_S < 14 * 86_400);
+const _: () =
+    assert!(SELF_MADE_CERTIFICATE_REPLACED_S + SELF_MADE_CERTIFICATE_ANNOUNCED_S < SELF_MADE_CERTIFICATE_S);
+
+/// Connections of the site at once; more wait in the kernel's backlog. Worst case with
+/// [`SITE_HEAD_BYTES`] each: 64 MiB; the files themselves are in the binary.
+pub const SITE_CONNECTIONS: usize = 1_024;
+/// Longest request head on the site, in bytes, and the buffer of a connection.
+pub const SITE_HEAD_BYTES: usize = 16_384;
+/// Most header fields of a request.
+pub const SITE_HEADERS: usize = 64;
+/// How long a client may take to send a request's head, in seconds.
+pub const SITE_HEAD_S: u64 = 10;
+/// Longest life of a connection to the site, in seconds: a reader who takes nothing holds a place no longer.
+pub const SITE_CONNECTION_S: u64 = 120;

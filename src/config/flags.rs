@@ -1,0 +1,104 @@
+//! The command line and the environment.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+use super::settings::{self, Draft, SETTINGS};
+use super::value::Value;
+use super::{Place, Problem};
+
+/// The variable that stands for `--config`.
+pub(super) const CONFIG_VARIABLE: &str = "ANONCAM_CONFIG";
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Green.on_default());
+
+const AFTER_HELP: &str = "\
+Examples:
+  anoncam                                  a server for this machine, no setup: open http://localhost:8080
+  anoncam --shards 2 --log debug           two shards, a talkative log (still nothing about a person)
+  anoncam --config /etc/anoncam.toml       settings from a file
+  anoncam check-config /etc/anoncam.toml   is the file right? prints ok, or each line that is wrong
+
+Without a certificate the server stays on loopback and makes one for itself. Flags win over environment variables
+(ANONCAM_LISTEN, ANONCAM_MAX_SESSIONS, ...), those over the file. All settings: docs/OPERATIONS.md.";
+
+/// Anonymous chat with a stranger, by text or video: the server and its page.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "anoncam", version = concat!(env!("CARGO_PKG_VERSION"), " (protocol 1)"))]
+#[command(styles = STYLES, after_help = AFTER_HELP, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// UDP address of WebTransport [default: 127.0.0.1:4433]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// TCP address of the page, IP:PORT or localhost:PORT [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub site: Option<String>,
+    /// Threads that own a socket each, 1 to 256 [default: one a core]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub shards: Option<String>,
+    /// off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Things to do other than serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration file: prints ok and a summary, or what is wrong in which line (exit status 2)
+    CheckConfig {
+        /// The TOML file
+        file: PathBuf,
+    },
+}
+
+/// The variables of this program, by their prefix.
+pub(super) fn own_variables(
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Vec<(String, String)> {
+    environment.into_iter().filter(|(name, _)| name.starts_with("ANONCAM_")).collect()
+}
+
+/// Takes the settings among the variables; a variable that is none gets a warning, since others may use the prefix.
+pub(super) fn apply_environment(environment: &[(String, String)], draft: &mut Draft) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, value) in environment {
+        if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == *name) {
+            let given = draft.give(setting.key, &Value::Words(value.clone()), Place::Variable(name.clone()));
+            problems.extend(given.err());
+        } else if name != CONFIG_VARIABLE {
+            let variables: Vec<String> = SETTINGS.iter().map(settings::Setting::variable).collect();
+            let near = settings::nearest(name, variables.iter().map(String::as_str));
+            let hint = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+            draft.config.warnings.push(format!("{name} is not a setting and has no effect{hint}"));
+        }
+    }
+    problems
+}
+
+/// Takes the flags.
+pub(super) fn apply_flags(arguments: &Arguments, draft: &mut Draft) -> Vec<Problem> {
+    let flags = [
+        ("listen", &arguments.listen),
+        ("site", &arguments.site),
+        ("shards", &arguments.shards),
+        ("log", &arguments.log),
+    ];
+    let given = flags.iter().filter_map(|(key, value)| value.as_ref().map(|value| (key, value)));
+    given
+        .filter_map(|(key, value)| {
+            draft.give(key, &Value::Words(value.clone()), Place::Flag(format!("--{key}"))).err()
+        })
+        .collect()
+}

@@ -1,0 +1,213 @@
+//! Around the six steps: the configuration.
+//!
+//! In: flags, `ANONCAM_...` environment variables and a TOML file, in this order of precedence. Out: one
+//! checked [`Config`], or a [`ConfigError`] that names for each problem the place, the key and what is allowed.
+//!
+//! [`settings`] is the one table of all settings; flags, environment and file are three ways to fill it.
+
+mod check;
+mod error;
+mod file;
+mod flags;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+pub use error::ConfigError;
+pub use flags::{Arguments, Command};
+pub use settings::{SETTINGS, Setting};
+pub use value::LogLevel;
+
+use crate::limits;
+#[cfg(test)]
+use crate::tls;
+use error::{Place, Problem};
+use settings::Draft;
+
+/// Everything that the server can be told, checked: what is in here works together.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where WebTransport is served (UDP). Port 0 means any free port.
+    pub listen: SocketAddr,
+    /// Where the page is served (TCP). Port 0 means any free port.
+    pub site: SocketAddr,
+    /// Shards: threads that own a socket each.
+    pub shards: u16,
+    /// What the log shows.
+    pub log: LogLevel,
+    /// Sessions at once, over all shards; past it a client is closed with code 8.
+    pub max_sessions: u32,
+    /// How long people who are in a chat may go on after SIGTERM.
+    pub drain: Duration,
+    /// Half-open handshakes, over all shards, above which an address has to be proven by Retry.
+    pub retry_above: u32,
+    /// Cap on all buffers of one shard, in bytes; past it the heaviest session is shed.
+    pub shard_buffer_bytes: usize,
+    /// Origins of pages that may connect, beside the server's own site in development.
+    pub origins: Vec<String>,
+    /// What browsers connect to, as `https://HOST[:PORT]`; `None` means the listen address.
+    pub public_url: Option<String>,
+    /// The certificate and its key; `None` means development mode.
+    pub certificate: Option<CertificateFiles>,
+    /// The TURN relay that video chats are given.
+    pub turn: Option<Turn>,
+    /// Things that are allowed and still look like a mistake, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Where a production certificate lies.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// PEM file with the certificate chain, the server's own certificate first.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// The TURN relay, and what its short-lived credentials are made from.
+#[derive(Clone)]
+pub struct Turn {
+    /// `turn:`, `turns:` and `stun:` URLs as an `RTCPeerConnection` takes them.
+    pub urls: Vec<String>,
+    /// The secret shared with the relay (coturn's `static-auth-secret`).
+    pub secret: Zeroizing<Vec<u8>>,
+    /// How long a credential is good.
+    pub ttl: Duration,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("urls", &self.urls).field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+/// What the server promises, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// No certificate was given: loopback only, a certificate made on the spot, no limit per address.
+    Development,
+    /// A certificate was given: any address, all limits on.
+    Production,
+}
+
+impl Config {
+    /// Reads everything that a start reads: flags, the process's environment, and the file that `--config` or
+    /// `ANONCAM_CONFIG` names.
+    pub fn load(arguments: &Arguments) -> Result<Self, ConfigError> {
+        Self::load_with(arguments, std::env::vars_os().filter_map(utf8_pair))
+    }
+
+    /// [`Config::load`] with an environment of the caller's choosing.
+    pub fn load_with(
+        arguments: &Arguments,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let environment = flags::own_variables(environment);
+        let file = arguments.config.clone().or_else(|| {
+            environment.iter().find(|(name, _)| name == flags::CONFIG_VARIABLE).map(|v| v.1.clone().into())
+        });
+        let mut draft = Draft::default();
+        let mut problems = Vec::new();
+        // The weakest source first: a later one overwrites it.
+        if let Some(path) = file {
+            problems.extend(file::read(&path, &mut draft));
+        }
+        problems.extend(flags::apply_environment(&environment, &mut draft));
+        problems.extend(flags::apply_flags(arguments, &mut draft));
+        finish(draft, problems)
+    }
+
+    /// Reads and checks one file alone, with neither flags nor environment (`anoncam check-config FILE`).
+    pub fn check_file(path: &Path) -> Result<Self, ConfigError> {
+        let mut draft = Draft::default();
+        let problems = file::read(path, &mut draft);
+        finish(draft, problems)
+    }
+
+    /// Whether this is a development or a production server.
+    pub fn mode(&self) -> Mode {
+        if self.certificate.is_some() { Mode::Production } else { Mode::Development }
+    }
+
+    /// Whether the site speaks TLS itself: in production, unless it is on loopback behind a proxy of the operator's.
+    pub fn site_is_https(&self) -> bool {
+        self.mode() == Mode::Production && !self.site.ip().is_loopback()
+    }
+}
+
+impl Default for Config {
+    /// A development server on the usual ports of loopback, with one shard a core.
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            listen: SocketAddr::new(loopback, limits::DEFAULT_LISTEN_PORT),
+            site: SocketAddr::new(loopback, limits::DEFAULT_SITE_PORT),
+            shards: u16::try_from(cores).unwrap_or(u16::MAX).min(limits::MAX_SHARDS),
+            log: LogLevel::Info,
+            max_sessions: limits::DEFAULT_MAX_SESSIONS,
+            drain: Duration::from_secs(limits::DEFAULT_DRAIN_S),
+            retry_above: limits::DEFAULT_RETRY_ABOVE,
+            shard_buffer_bytes: (limits::DEFAULT_SHARD_BUFFER_MIB as usize) << 20,
+            origins: Vec::new(),
+            public_url: None,
+            certificate: None,
+            turn: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The summary that `check-config` prints.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode() {
+            Mode::Development => "development (no certificate: loopback only)",
+            Mode::Production => "production",
+        };
+        let scheme = if self.site_is_https() { "https" } else { "http" };
+        writeln!(f, "  mode              {mode}")?;
+        writeln!(f, "  WebTransport      {} (UDP), {} shards", self.listen, self.shards)?;
+        writeln!(f, "  site              {scheme}://{}", self.site)?;
+        if let Some(url) = &self.public_url {
+            writeln!(f, "  browsers reach    {url}")?;
+        }
+        if !self.origins.is_empty() {
+            writeln!(f, "  origins           {}", self.origins.join(", "))?;
+        }
+        writeln!(f, "  sessions          at most {}", self.max_sessions)?;
+        writeln!(f, "  buffers           at most {} MiB a shard", self.shard_buffer_bytes >> 20)?;
+        writeln!(f, "  Retry             above {} half-open handshakes", self.retry_above)?;
+        writeln!(f, "  drain             {} s", self.drain.as_secs())?;
+        match &self.turn {
+            Some(turn) => {
+                writeln!(f, "  TURN              {}, for {} s", turn.urls.join(", "), turn.ttl.as_secs())
+            }
+            None => writeln!(f, "  TURN              none: hidden video is not offered"),
+        }?;
+        write!(f, "  log               {}", self.log)
+    }
+}
+
+fn finish(draft: Draft, mut problems: Vec<Problem>) -> Result<Config, ConfigError> {
+    // Rules between settings are only meaningful when each setting is right by itself.
+    if problems.is_empty() {
+        match check::check(draft) {
+            Ok(config) => return Ok(config),
+            Err(more) => problems = more,
+        }
+    }
+    Err(ConfigError::new(problems))
+}
+
+fn utf8_pair((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+}

@@ -1,0 +1,246 @@
+//! The one table of settings: each with its key, its default, what it can cost, and how a value gets into the draft.
+
+use std::path::PathBuf;
+
+use super::value::{LogLevel, Value};
+use super::{Config, Place, Problem};
+use crate::limits;
+
+/// One thing that can be set, by file, by environment, and in part by flag.
+pub struct Setting {
+    /// The key in the file; a dot stands for a table. The variable is `ANONCAM_` and the key in capitals, `_` for the dot.
+    pub key: &'static str,
+    /// What it does, its default, and what it can cost.
+    pub about: &'static str,
+    apply: fn(&mut Draft, &Value) -> Result<(), String>,
+}
+
+impl Setting {
+    /// The environment variable of this setting.
+    pub fn variable(&self) -> String {
+        format!("ANONCAM_{}", self.key.to_uppercase().replace('.', "_"))
+    }
+}
+
+/// Every setting, in the order in which the documentation shows them.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        about: "UDP address of WebTransport. Default 127.0.0.1:4433. Any other than loopback needs `cert` and `key`.",
+        apply: |draft, value| value.address().map(|address| draft.config.listen = address),
+    },
+    Setting {
+        key: "site",
+        about: "TCP address of the page. Default 127.0.0.1:8080. Plain HTTP on loopback, else HTTPS.",
+        apply: |draft, value| value.address().map(|address| draft.config.site = address),
+    },
+    Setting {
+        key: "shards",
+        about: "Threads that own a socket each. Default: one a core. More than cores cost cache misses, not speed.",
+        apply: |draft, value| {
+            value.integer(1..=u64::from(limits::MAX_SHARDS)).map(|count| draft.config.shards = count as u16)
+        },
+    },
+    Setting {
+        key: "log",
+        about: "off, error, warn, info, debug or trace. Default info. Nothing about a person at any level.",
+        apply: |draft, value| value.level().map(|level: LogLevel| draft.config.log = level),
+    },
+    Setting {
+        key: "max_sessions",
+        about: "Sessions at once. Default 1000000. Each idle one costs about 24 KiB of memory.",
+        apply: |draft, value| {
+            value
+                .integer(1..=u64::from(limits::MAX_SESSIONS))
+                .map(|count| draft.config.max_sessions = count as u32)
+        },
+    },
+    Setting {
+        key: "drain_seconds",
+        about: "How long chats may go on after SIGTERM. Default 30. An upgrade takes this much longer.",
+        apply: |draft, value| {
+            let drain = value.integer(0..=limits::MAX_DRAIN_S)?;
+            draft.config.drain = std::time::Duration::from_secs(drain);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "retry_above",
+        about: "Half-open handshakes above which a client has to prove its address. Default 1000. \
+                Costs new clients one round trip while it lasts.",
+        apply: |draft, value| {
+            value
+                .integer(0..=u64::from(limits::MAX_RETRY_ABOVE))
+                .map(|count| draft.config.retry_above = count as u32)
+        },
+    },
+    Setting {
+        key: "shard_buffer_mib",
+        about: "Cap on all buffers of one shard, in MiB. Default 256. Past it the heaviest session is closed.",
+        apply: |draft, value| {
+            let range = limits::MIN_SHARD_BUFFER_MIB..=limits::MAX_SHARD_BUFFER_MIB;
+            value.integer(range).map(|mib| draft.config.shard_buffer_bytes = (mib as usize) << 20)
+        },
+    },
+    Setting {
+        key: "origins",
+        about: "Origins of pages that may connect, such as [\"https://chat.example\"]. Default: the host of \
+                `public_url`; in development the server's own site.",
+        apply: |draft, value| {
+            let origins = value.list(limits::MAX_ORIGINS, "origins such as \"https://chat.example\"")?;
+            let wrong = origins.iter().find(|origin| !is_origin(origin));
+            if let Some(wrong) = wrong {
+                return Err(format!(
+                    "\"{wrong}\" is not an origin, allowed is SCHEME://HOST or SCHEME://HOST:PORT"
+                ));
+            }
+            draft.config.origins = origins;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "public_url",
+        about: "What browsers connect to, https://HOST or https://HOST:PORT. Needed with `cert`; default: the \
+                listen address.",
+        apply: |draft, value| {
+            let url = value.text("https://HOST or https://HOST:PORT")?.trim_end_matches('/');
+            if !url.starts_with("https://") || !is_origin(url) {
+                return Err(format!(
+                    "\"{url}\" is not allowed, allowed is https://HOST or https://HOST:PORT"
+                ));
+            }
+            draft.config.public_url = Some(url.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        key: "cert",
+        about: "PEM file with the certificate chain. Default none: development mode. Read again on SIGHUP.",
+        apply: |draft, value| {
+            value.text("the path of a PEM file").map(|path| draft.cert = Some(draft.directory.join(path)))
+        },
+    },
+    Setting {
+        key: "key",
+        about: "PEM file with the private key of `cert`.",
+        apply: |draft, value| {
+            value.text("the path of a PEM file").map(|path| draft.key = Some(draft.directory.join(path)))
+        },
+    },
+    Setting {
+        key: "turn.urls",
+        about: "TURN and STUN URLs for video, such as [\"turn:relay.example:3478\"]. Default none. \
+                A relayed call costs the relay both directions of its video.",
+        apply: |draft, value| {
+            let allowed = "turn:, turns: or stun: URLs";
+            let urls = value.list(limits::MAX_TURN_URLS, allowed)?;
+            let right = |url: &&String| {
+                url.len() <= limits::TURN_URL_BYTES
+                    && ["turn:", "turns:", "stun:", "stuns:"].iter().any(|scheme| url.starts_with(scheme))
+            };
+            if let Some(wrong) = urls.iter().find(|url| !right(url)) {
+                return Err(format!(
+                    "\"{wrong}\" is not allowed, allowed are {allowed} of at most 200 bytes"
+                ));
+            }
+            draft.turn_urls = Some(urls);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "turn.secret_file",
+        about: "File with the secret shared with the relay (coturn: static-auth-secret).",
+        apply: |draft, value| {
+            value.text("the path of a file").map(|path| draft.turn_secret = Some(draft.directory.join(path)))
+        },
+    },
+    Setting {
+        key: "turn.ttl_s",
+        about: "Seconds that a TURN credential is good. Default 600. Shorter means more ICE frames in long calls.",
+        apply: |draft, value| {
+            value.integer(limits::MIN_TURN_TTL_S..=limits::MAX_TURN_TTL_S).map(|ttl| draft.turn_ttl_s = ttl)
+        },
+    },
+];
+
+/// Settings as they are collected, before the rules between them are checked.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) config: Config,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) turn_urls: Option<Vec<String>>,
+    pub(super) turn_secret: Option<PathBuf>,
+    /// 0 means the default.
+    pub(super) turn_ttl_s: u64,
+    /// While the file is read, where it lies: relative paths in it start there. Else empty: they start here.
+    pub(super) directory: PathBuf,
+    /// Where each key was given last.
+    places: Vec<(&'static str, Place)>,
+}
+
+impl Draft {
+    /// Takes one value for the setting called `name`.
+    pub(super) fn give(&mut self, name: &str, value: &Value, place: Place) -> Result<(), Problem> {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == name) else {
+            return Err(Problem::at(place, unknown(name)));
+        };
+        (setting.apply)(self, value).map_err(|message| Problem::new(place.clone(), setting.key, message))?;
+        self.places.push((setting.key, place));
+        Ok(())
+    }
+
+    /// Where `key` was given, for a problem that shows only beside other settings.
+    pub(super) fn problem(&self, key: &'static str, message: impl Into<String>) -> Problem {
+        let place = self.places.iter().rev().find(|(given, _)| *given == key);
+        Problem::new(place.map(|(_, place)| place.clone()).unwrap_or_default(), key, message)
+    }
+
+    /// Whether somebody set this key at all.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.places.iter().any(|(given, _)| *given == key)
+    }
+}
+
+/// Whether `name` is a table that holds settings.
+pub(super) fn is_table(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.key.split_once('.').is_some_and(|(table, _)| table == name))
+}
+
+fn unknown(name: &str) -> String {
+    let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+    match nearest(name, keys.iter().copied()) {
+        Some(key) => format!("{name}: unknown key, did you mean {key}?"),
+        None => format!("{name}: unknown key, allowed are {}", keys.join(", ")),
+    }
+}
+
+/// The known name that takes the fewest edits to reach from `name`, if they are few enough to be a slip.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let slips = (name.len() / 3).clamp(1, 4);
+    let (distance, key) = known.map(|key| (edits(name, key), key)).min()?;
+    let part = key.split(['.', '_']).any(|word| word == name);
+    (distance <= slips || part).then_some(key)
+}
+
+/// Levenshtein distance in bytes.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let host_bytes =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    matches!(scheme, "https" | "http") && !authority.is_empty() && authority.bytes().all(host_bytes)
+}

@@ -1,0 +1,181 @@
+//! The configuration as an operator meets it: precedence, and what is said about each mistake.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::*;
+
+/// A directory with a file `anoncam.toml`, and what the server makes of it.
+struct World {
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    fn with(text: &str) -> Self {
+        let world = Self { directory: tempfile::tempdir().expect("a directory") };
+        std::fs::write(world.path(), text).expect("a file");
+        world
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("anoncam.toml")
+    }
+
+    fn check(&self) -> Result<Config, String> {
+        let prefix = format!("{}/", self.directory.path().display());
+        Config::check_file(&self.path()).map_err(|error| error.to_string().replace(&prefix, ""))
+    }
+
+    fn load(&self, flags: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+        let path = self.path();
+        let path = path.to_str().expect("a UTF-8 path");
+        let arguments = Arguments::parse_from([&["anoncam", "--config", path], flags].concat());
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load_with(&arguments, environment).map_err(|error| error.to_string())
+    }
+}
+
+fn complaint(text: &str) -> String {
+    World::with(text).check().expect_err("a refusal")
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let world = World::with("shards = 2\ndrain_seconds = 7\nlog = \"warn\"\n");
+    let config = world
+        .load(&["--log", "trace"], &[("ANONCAM_SHARDS", "3"), ("ANONCAM_LOG", "error"), ("HOME", "/")])
+        .expect("a configuration");
+    assert_eq!((config.shards, config.log, config.drain.as_secs()), (3, LogLevel::Trace, 7));
+}
+
+#[test]
+fn an_empty_file_is_the_development_server() {
+    let config = World::with("").check().expect("a configuration");
+    assert_eq!(config.mode(), Mode::Development);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:4433");
+    assert_eq!(config.site.to_string(), "127.0.0.1:8080");
+    assert!(!config.site_is_https());
+}
+
+#[test]
+fn localhost_is_an_address() {
+    let config = World::with("site = \"localhost:9000\"").check().expect("a configuration");
+    assert_eq!(config.site.to_string(), "127.0.0.1:9000");
+}
+
+#[test]
+fn a_mistake_is_told_with_its_line_its_key_and_what_is_allowed() {
+    let told = [
+        ("\n\n\n\n\n\nshards = 0", "anoncam.toml:7: shards: 0 is out of range, allowed is 1 to 256"),
+        ("shards = 257", "anoncam.toml:1: shards: 257 is out of range, allowed is 1 to 256"),
+        ("shards = -1", "anoncam.toml:1: shards: -1 is out of range, allowed is 1 to 256"),
+        (
+            "shards = 99999999999999999999",
+            "anoncam.toml:1: shards: the number is out of range, allowed is 1 to 256",
+        ),
+        (
+            "shards = \"2\"",
+            "anoncam.toml:1: shards: a string where a whole number belongs, allowed is 1 to 256",
+        ),
+        (
+            "shards = 1.5",
+            "anoncam.toml:1: shards: a fraction where a whole number belongs, allowed is 1 to 256",
+        ),
+        ("# note\nshard = 2", "anoncam.toml:2: shard: unknown key, did you mean shards?"),
+        ("sesions = 2", "anoncam.toml:1: sesions: unknown key, allowed are listen, site"),
+        ("[turn]\nttl = 90", "anoncam.toml:2: turn.ttl: unknown key, did you mean turn.ttl_s?"),
+        ("[turn]\nttl_s = 5", "anoncam.toml:2: turn.ttl_s: 5 is out of range, allowed is 60 to 3600"),
+        ("log = \"loud\"", "anoncam.toml:1: log: \"loud\" is not a log level, allowed is off, error"),
+        (
+            "listen = \"4433\"",
+            "anoncam.toml:1: listen: \"4433\" is not an address, allowed is IP:PORT or localhost",
+        ),
+        ("listen = 4433", "anoncam.toml:1: listen: a number where a string belongs, allowed is IP:PORT"),
+        ("origins = \"x\"", "anoncam.toml:1: origins: a string where a list belongs"),
+        ("origins = [\"chat.example\"]", "anoncam.toml:1: origins: \"chat.example\" is not an origin"),
+        ("public_url = \"http://x\"", "anoncam.toml:1: public_url: \"http://x\" is not allowed"),
+        ("shards = 1\nshards = 2", "anoncam.toml:2: not TOML: duplicate key"),
+        ("a b", "anoncam.toml:1: not TOML:"),
+        ("turn = 3", "anoncam.toml:1: turn: not a table, allowed is [turn] and its keys"),
+    ];
+    for (text, expected) in told {
+        let complaint = complaint(text);
+        assert!(complaint.starts_with(expected), "{text:?}\n gives    {complaint}\n expected {expected}");
+    }
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let complaint = complaint("shards = 0\nlog = 1\nnonsense = 1\n");
+    assert_eq!(complaint.lines().count(), 3, "{complaint}");
+}
+
+#[test]
+fn flags_and_variables_are_named_as_they_were_given() {
+    let world = World::with("");
+    let flag = world.load(&["--shards", "many"], &[]).expect_err("a refusal");
+    assert_eq!(flag, "--shards: \"many\" is not a whole number, allowed is 1 to 256");
+    let variable = world.load(&[], &[("ANONCAM_MAX_SESSIONS", "0")]).expect_err("a refusal");
+    assert_eq!(variable, "ANONCAM_MAX_SESSIONS: 0 is out of range, allowed is 1 to 4000000");
+}
+
+#[test]
+fn a_variable_that_sets_nothing_gets_a_warning() {
+    let config = World::with("").load(&[], &[("ANONCAM_SHARD", "2")]).expect("a configuration");
+    let expected = "ANONCAM_SHARD is not a setting and has no effect, did you mean ANONCAM_SHARDS?";
+    assert_eq!(config.warnings, [expected]);
+}
+
+#[test]
+fn without_a_certificate_nothing_leaves_the_machine() {
+    for text in ["listen = \"0.0.0.0:4433\"", "site = \"[::]:80\"", "listen = \"192.0.2.1:1\""] {
+        let complaint = complaint(text);
+        assert!(complaint.contains("is not loopback") && complaint.contains("set cert, key"), "{complaint}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::check_file("/nowhere/anoncam.toml".as_ref()).expect_err("a refusal").to_string();
+    assert!(error.starts_with("cannot read the configuration /nowhere/anoncam.toml: "), "{error}");
+}
+
+#[test]
+fn a_missing_partner_is_asked_for() {
+    assert!(complaint("cert = \"c.pem\"").starts_with("anoncam.toml:1: cert: the key of the certificate"));
+    assert!(complaint("key = \"k.pem\"").starts_with("anoncam.toml:1: key: the certificate of the key"));
+    assert!(
+        complaint("[turn]\nurls = [\"turn:x\"]").starts_with("anoncam.toml:2: turn.urls: the relay's secret")
+    );
+    assert!(complaint("[turn]\nttl_s = 90").starts_with("anoncam.toml:2: turn.ttl_s: has no effect"));
+}
+
+#[test]
+fn a_production_server_knows_its_own_name() {
+    let world = World::with(concat!(
+        "listen = \"0.0.0.0:4433\"\nsite = \"0.0.0.0:443\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n",
+        "public_url = \"https://chat.example:4433/\"\n[turn]\nurls = [\"turn:relay.example\"]\nsecret_file = \"s\"\n",
+    ));
+    let made = rcgen::generate_simple_self_signed(vec!["chat.example".into()]).expect("a certificate");
+    let write =
+        |name: &str, text: &str| std::fs::write(world.directory.path().join(name), text).expect("a file");
+    write("cert.pem", &tls::test_pem("CERTIFICATE", made.cert.der()));
+    write("key.pem", &tls::test_pem("PRIVATE KEY", &made.signing_key.serialize_der()));
+    write("s", "hush hush\n");
+    let config = world.check().expect("a configuration");
+    assert_eq!(config.mode(), Mode::Production);
+    assert!(config.site_is_https());
+    assert_eq!(config.origins, ["https://chat.example"]);
+    assert_eq!(config.public_url.as_deref(), Some("https://chat.example:4433"));
+    let turn = config.turn.as_ref().expect("a relay");
+    assert_eq!((turn.secret.as_slice(), turn.ttl.as_secs()), (&b"hush hush"[..], 600));
+    assert!(
+        !format!("{config:?}").contains("hush") && !config.to_string().contains("hush"),
+        "secrets stay secret"
+    );
+
+    write("key.pem", "not a key");
+    let complaint = world.check().expect_err("a refusal");
+    assert!(complaint.starts_with("anoncam.toml:4: key: "), "{complaint}");
+}

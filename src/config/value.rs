@@ -1,0 +1,133 @@
+//! One value as it was given, and its conversion to what a setting takes.
+//!
+//! In: a TOML value, or the untyped words of a flag or variable. Out: a number, an address, a list, or the
+//! sentence that says what is allowed instead.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// A value before it is known what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// The words of a flag or an environment variable: their type is what the setting makes of them.
+    Words(String),
+    /// A TOML integer; `None` when it is larger than any setting takes.
+    Integer(Option<i64>),
+    /// A TOML string.
+    Text(String),
+    /// A TOML array.
+    List(Vec<Value>),
+    /// Any other TOML type, which no setting takes: its name, with its article.
+    Other(&'static str),
+}
+
+/// What a log shows: the level and everything more severe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// Faults of the server.
+    Error,
+    /// What an operator should look at.
+    Warn,
+    /// Start, stop and changes of state.
+    Info,
+    /// What the server decides.
+    Debug,
+    /// Each step; still nothing about a person.
+    Trace,
+}
+
+const LEVELS: [(LogLevel, &str); 6] = [
+    (LogLevel::Off, "off"),
+    (LogLevel::Error, "error"),
+    (LogLevel::Warn, "warn"),
+    (LogLevel::Info, "info"),
+    (LogLevel::Debug, "debug"),
+    (LogLevel::Trace, "trace"),
+];
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = LEVELS.iter().find(|(level, _)| level == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl Value {
+    /// A whole number within `range`.
+    pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, String> {
+        let allowed = format!("allowed is {} to {}", range.start(), range.end());
+        let number = match self {
+            Self::Integer(number) => number.map(i128::from),
+            Self::Words(words) => match words.trim().parse::<i128>() {
+                Ok(number) => Some(number),
+                Err(_) => return Err(format!("\"{words}\" is not a whole number, {allowed}")),
+            },
+            other => return Err(format!("{} where a whole number belongs, {allowed}", other.kind())),
+        };
+        let Some(number) = number else { return Err(format!("the number is out of range, {allowed}")) };
+        match u64::try_from(number) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(format!("{number} is out of range, {allowed}")),
+        }
+    }
+
+    /// A string of at least one character; `allowed` ends the sentence that says otherwise.
+    pub(super) fn text(&self, allowed: &str) -> Result<&str, String> {
+        match self {
+            Self::Words(text) | Self::Text(text) if !text.trim().is_empty() => Ok(text.trim()),
+            Self::Words(_) | Self::Text(_) => Err(format!("it is empty, allowed is {allowed}")),
+            other => Err(format!("{} where a string belongs, allowed is {allowed}", other.kind())),
+        }
+    }
+
+    /// A list of strings; in words, commas separate them.
+    pub(super) fn list(&self, most: usize, allowed: &str) -> Result<Vec<String>, String> {
+        let items = match self {
+            Self::Words(words) => words.split(',').map(|item| item.trim().to_owned()).collect(),
+            Self::List(items) => items
+                .iter()
+                .map(|item| item.text(allowed).map(str::to_owned))
+                .collect::<Result<Vec<_>, _>>()?,
+            other => {
+                return Err(format!("{} where a list belongs, allowed is a list of {allowed}", other.kind()));
+            }
+        };
+        if items.len() > most {
+            return Err(format!("{} entries, allowed are at most {most}", items.len()));
+        }
+        Ok(items)
+    }
+
+    /// `IP:PORT` or `localhost:PORT`.
+    pub(super) fn address(&self) -> Result<SocketAddr, String> {
+        const ALLOWED: &str = "IP:PORT or localhost:PORT, such as 127.0.0.1:4433";
+        let text = self.text(ALLOWED)?;
+        let localhost = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        match localhost {
+            Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            None => text.parse().map_err(|_| format!("\"{text}\" is not an address, allowed is {ALLOWED}")),
+        }
+    }
+
+    /// The name of a log level.
+    pub(super) fn level(&self) -> Result<LogLevel, String> {
+        const ALLOWED: &str = "off, error, warn, info, debug or trace";
+        let text = self.text(ALLOWED)?;
+        let found = LEVELS.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+        found
+            .map(|(level, _)| *level)
+            .ok_or_else(|| format!("\"{text}\" is not a log level, allowed is {ALLOWED}"))
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Words(_) | Self::Text(_) => "a string",
+            Self::Integer(_) => "a number",
+            Self::List(_) => "a list",
+            Self::Other(kind) => kind,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Numbers that shards write and the site reads: counts only, nothing that could name a person.
+//!
+//! Each shard has its own cache lines and is the only writer of them, so counting is a plain add that no other core
+//! waits for. Readers sum over the shards; the sum is of slightly different moments, which is good enough for a count.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// The counters of all shards, and the state of the server.
+#[derive(Debug)]
+pub struct Counters {
+    shards: Box<[ShardCounters]>,
+    state: AtomicU8,
+    max_sessions: u64,
+}
+
+/// Whether a newcomer is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// Yes.
+    Open,
+    /// Not before somebody leaves.
+    Full,
+    /// No: the server is going away.
+    Draining,
+}
+
+impl ServerState {
+    /// The word in client-config.json (PROTOCOL.md section 1).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Full => "full",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What one shard counts. 128 bytes apart from its neighbours: two cache lines, which processors fetch in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardCounters {
+    /// Sessions that are connected now.
+    pub online: Gauge,
+    /// Sessions that wait for a stranger now.
+    pub waiting: Gauge,
+    /// Chats that are on now. A chat across two shards is counted by the shard that made it.
+    pub chats: Gauge,
+    /// QUIC connections now, sessions or not.
+    pub connections: Gauge,
+    /// Handshakes that are half-open now.
+    pub handshakes: Gauge,
+    /// Sessions opened since the start.
+    pub opened: Count,
+    /// Chats begun since the start.
+    pub paired: Count,
+    /// Frames relayed since the start.
+    pub relayed: Count,
+    /// Connections and sessions turned away since the start, for whatever reason.
+    pub refused: Count,
+    /// Times this shard panicked and was started again.
+    pub panics: Count,
+}
+
+/// A number that goes up and down; one writer.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Adds `change`, which may be negative.
+    pub fn add(&self, change: i64) {
+        self.0.fetch_add(change, Relaxed);
+    }
+
+    /// Sets the number.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// The number; never below 0, whatever a restarted shard left behind.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed).max(0).unsigned_abs()
+    }
+}
+
+/// A number that only goes up; one writer.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `more`.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Counters {
+    /// Counters at zero for so many shards, on an open server that is full at `max_sessions`.
+    pub fn new(shards: u16, max_sessions: u32) -> Self {
+        Self {
+            shards: (0..shards).map(|_| ShardCounters::default()).collect(),
+            state: AtomicU8::new(0),
+            max_sessions: max_sessions.into(),
+        }
+    }
+
+    /// The counters of one shard; a shard that does not exist has none.
+    pub fn shard(&self, shard: u16) -> Option<&ShardCounters> {
+        self.shards.get(usize::from(shard))
+    }
+
+    /// The counters of every shard, in order.
+    pub fn shards(&self) -> &[ShardCounters] {
+        &self.shards
+    }
+
+    /// Sum of a gauge over the shards.
+    pub fn sum(&self, gauge: impl Fn(&ShardCounters) -> u64) -> u64 {
+        self.shards.iter().map(gauge).sum()
+    }
+
+    /// Sessions that are connected, exactly: for the server itself.
+    pub fn online(&self) -> u64 {
+        self.sum(|shard| shard.online.get())
+    }
+
+    /// Sessions that are connected, for everybody's eyes: rounded, so that nobody can be seen to come or go.
+    pub fn online_rounded(&self) -> u64 {
+        rounded(self.online())
+    }
+
+    /// Whether a newcomer is let in.
+    pub fn state(&self) -> ServerState {
+        if self.state.load(Relaxed) != 0 {
+            ServerState::Draining
+        } else if self.online() >= self.max_sessions {
+            ServerState::Full
+        } else {
+            ServerState::Open
+        }
+    }
+
+    /// The server is going away; there is no way back.
+    pub fn begin_drain(&self) {
+        self.state.store(1, Relaxed);
+    }
+}
+
+/// Rounds down to two digits and, under a hundred, to fives: 1,234 becomes 1,200, and 13 becomes 10. One to nine people
+/// become 5, which a page shows as "a few".
+fn rounded(count: u64) -> u64 {
+    match count {
+        0 => 0,
+        1..=9 => 5,
+        10..=99 => count / 5 * 5,
+        _ => {
+            let step = 10_u64.pow(count.ilog10() - 1);
+            count / step * step
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_summed_over_shards() {
+        let counters = Counters::new(3, 10);
+        for (shard, people) in counters.shards().iter().zip(1..) {
+            shard.online.add(people);
+        }
+        assert_eq!(counters.online(), 6);
+        assert_eq!(counters.state(), ServerState::Open);
+        counters.shards()[0].online.add(4);
+        assert_eq!(counters.state(), ServerState::Full);
+        counters.begin_drain();
+        assert_eq!(counters.state().as_str(), "draining");
+        assert!(counters.shard(3).is_none());
+    }
+
+    #[test]
+    fn what_is_shown_does_not_tell_one_person_from_none_or_two() {
+        let shown: Vec<_> = [0, 1, 2, 9, 10, 14, 99, 100, 109, 1_234, 987_654].map(rounded).into();
+        assert_eq!(shown, [0, 5, 5, 5, 10, 10, 95, 100, 100, 1_200, 980_000]);
+    }
+
+    #[test]
+    fn shards_share_no_cache_line() {
+        assert_eq!(std::mem::align_of::<ShardCounters>(), 128);
+    }
+}

@@ -1,0 +1,220 @@
+//! Which certificate the next handshake gets, and which hashes a client may meet.
+//!
+//! Driven by [`CertificateStore::turn`] with the time of day, once a minute: a self-made certificate is followed by a new
+//! one after five days. The new hash is listed ten minutes before it is served, the old one for as long as it is good.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::{CertificateError, SelfMade, load_certificate};
+use crate::config::CertificateFiles;
+use crate::limits;
+
+/// The certificates of a running server. Read at handshakes, never on the path of a frame.
+#[derive(Debug)]
+pub struct CertificateStore {
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Operator {
+        files: CertificateFiles,
+        key: Arc<CertifiedKey>,
+    },
+    /// Oldest first, never empty: `served` is one of them.
+    SelfMade {
+        served: Arc<CertifiedKey>,
+        all: Vec<SelfMade>,
+    },
+}
+
+impl CertificateStore {
+    /// A store that makes its own certificates.
+    pub fn self_made(now: SystemTime) -> Result<Self, rcgen::Error> {
+        let first = SelfMade::new(now)?;
+        let state = State::SelfMade { served: Arc::clone(&first.key), all: vec![first] };
+        Ok(Self { state: RwLock::new(state) })
+    }
+
+    /// A store with the operator's certificate.
+    pub fn from_files(files: &CertificateFiles) -> Result<Self, CertificateError> {
+        let key = Arc::new(load_certificate(files)?);
+        Ok(Self { state: RwLock::new(State::Operator { files: files.clone(), key }) })
+    }
+
+    /// Reads the operator's certificate again; if that fails, the one in use stays. A self-made one is left alone.
+    pub fn reload(&self) -> Result<(), CertificateError> {
+        let files = match &*self.read() {
+            State::Operator { files, .. } => files.clone(),
+            State::SelfMade { .. } => return Ok(()),
+        };
+        let key = Arc::new(load_certificate(&files)?);
+        *self.write() = State::Operator { files, key };
+        Ok(())
+    }
+
+    /// Makes, serves and forgets self-made certificates as their time comes.
+    pub fn turn(&self, now: SystemTime) -> Result<(), rcgen::Error> {
+        let newest = match &*self.read() {
+            State::SelfMade { all, .. } => all.last().cloned(),
+            State::Operator { .. } => None,
+        };
+        let Some(newest) = newest else { return Ok(()) };
+        // Made outside of the lock: a handshake does not wait for a key to be found.
+        let next = if now >= newest.made + ANNOUNCED_AT { Some(SelfMade::new(now)?) } else { None };
+        if let State::SelfMade { served, all } = &mut *self.write() {
+            all.extend(next);
+            all.retain(|one| now < one.expires || Arc::ptr_eq(&one.key, served));
+            // The newest that was announced long enough, else the oldest that is still good.
+            let known = all.iter().rev().find(|one| now >= one.made + ANNOUNCED_FOR);
+            let due =
+                known.filter(|one| now < one.expires).or_else(|| all.iter().find(|one| now < one.expires));
+            if let Some(due) = due {
+                *served = Arc::clone(&due.key);
+            }
+            all.retain(|one| now < one.expires);
+        }
+        Ok(())
+    }
+
+    /// SHA-256 of each self-made certificate that a client may meet; empty with an operator's certificate.
+    pub fn hashes(&self) -> Vec<[u8; 32]> {
+        match &*self.read() {
+            State::SelfMade { all, .. } => all.iter().map(|one| one.hash).collect(),
+            State::Operator { .. } => Vec::new(),
+        }
+    }
+
+    /// The certificate that the next handshake gets.
+    pub fn current(&self) -> Arc<CertifiedKey> {
+        match &*self.read() {
+            State::SelfMade { served, .. } => Arc::clone(served),
+            State::Operator { key, .. } => Arc::clone(key),
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        // A panic cannot leave the state half written: each write is one assignment or a change of a Vec.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const ANNOUNCED_FOR: Duration = Duration::from_secs(limits::SELF_MADE_CERTIFICATE_ANNOUNCED_S);
+/// Age of a certificate at which its follower is made, so that this one is served at five days.
+const ANNOUNCED_AT: Duration =
+    Duration::from_secs(limits::SELF_MADE_CERTIFICATE_REPLACED_S - limits::SELF_MADE_CERTIFICATE_ANNOUNCED_S);
+
+impl ResolvesServerCert for CertificateStore {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::files::tests::pem;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn hash_of(key: &CertifiedKey) -> [u8; 32] {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.cert[0]);
+        digest.as_ref().try_into().expect("32 bytes")
+    }
+
+    /// Four weeks, minute by minute: whoever read the list up to ten minutes ago knows what is served.
+    #[test]
+    fn a_client_that_read_the_list_ten_minutes_ago_is_always_served_a_hash_it_knows() {
+        let start = SystemTime::UNIX_EPOCH + DAY * 20_000;
+        let store = CertificateStore::self_made(start).expect("a certificate");
+        let mut lists = std::collections::VecDeque::from(vec![store.hashes()]);
+        let mut served = vec![hash_of(&store.current())];
+        for minute in 1..=28 * 24 * 60 {
+            store.turn(start + MINUTE * minute).expect("a certificate");
+            let now = hash_of(&store.current());
+            if served.last() != Some(&now) {
+                served.push(now);
+            }
+            assert!(
+                lists.iter().all(|list| list.contains(&now)),
+                "minute {minute}: served before it was known"
+            );
+            assert!(store.hashes().len() <= 3, "minute {minute}: expired hashes are forgotten");
+            lists.push_back(store.hashes());
+            if lists.len() > 10 {
+                lists.pop_front();
+            }
+        }
+        assert_eq!(served.len(), 6, "a new certificate every five days");
+    }
+
+    #[test]
+    fn the_old_hash_stays_listed_while_it_is_good() {
+        let start = SystemTime::UNIX_EPOCH + DAY * 20_000;
+        let store = CertificateStore::self_made(start).expect("a certificate");
+        let first = hash_of(&store.current());
+        store.turn(start + DAY * 5 - MINUTE * 10).expect("a certificate");
+        assert_eq!(hash_of(&store.current()), first, "announced, not yet served");
+        assert_eq!(store.hashes().len(), 2);
+        store.turn(start + DAY * 5).expect("a certificate");
+        assert_ne!(hash_of(&store.current()), first, "served at five days");
+        assert!(store.hashes().contains(&first));
+        store.turn(start + DAY * 10).expect("a certificate");
+        assert!(!store.hashes().contains(&first), "gone when it has expired");
+    }
+
+    #[test]
+    fn after_a_long_sleep_a_good_certificate_is_served_at_once() {
+        let start = SystemTime::UNIX_EPOCH + DAY * 20_000;
+        let store = CertificateStore::self_made(start).expect("a certificate");
+        store.turn(start + DAY * 100).expect("a certificate");
+        assert_eq!(store.hashes(), vec![hash_of(&store.current())]);
+    }
+
+    #[test]
+    fn it_is_what_browsers_accept_by_hash() {
+        let start = SystemTime::UNIX_EPOCH + DAY * 20_000;
+        let made = SelfMade::new(start).expect("a certificate");
+        assert_eq!(made.expires, start + DAY * 10);
+        let der = made.key.cert[0].as_ref();
+        let contains = |bytes: &[u8]| der.windows(bytes.len()).any(|window| window == bytes);
+        assert!(contains(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]), "the curve is P-256");
+        assert!(
+            contains(b"localhost") && contains(&[0x87, 4, 127, 0, 0, 1]),
+            "the names are those of loopback"
+        );
+    }
+
+    #[test]
+    fn a_reload_takes_the_new_files_and_keeps_the_old_ones_if_they_are_broken() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = CertificateFiles { cert: directory.path().join("c"), key: directory.path().join("k") };
+        let write = || {
+            let made =
+                rcgen::generate_simple_self_signed(vec!["chat.example".into()]).expect("a certificate");
+            std::fs::write(&files.cert, pem("CERTIFICATE", made.cert.der())).expect("a file");
+            std::fs::write(&files.key, pem("PRIVATE KEY", &made.signing_key.serialize_der()))
+                .expect("a file");
+            made.cert.der().clone()
+        };
+        let first = write();
+        let store = CertificateStore::from_files(&files).expect("a pair");
+        assert_eq!(store.current().cert[0], first);
+        let second = write();
+        store.reload().expect("a pair");
+        assert_eq!(store.current().cert[0], second);
+        std::fs::write(&files.key, "not a key").expect("a file");
+        assert!(store.reload().is_err());
+        assert_eq!(store.current().cert[0], second, "the one in use stays");
+        assert!(store.hashes().is_empty(), "a certificate authority vouches for it, no hash is listed");
+    }
+}
