@@ -4,4 +4,5 @@ pub mod config;
 pub mod core;
 pub mod limits;
 pub mod ops;
+pub mod site;
 pub mod tls;

@@ -1,0 +1,244 @@
+//! From a request's head to an answer: a function without sockets.
+//!
+//! In: method, path and headers. Out: a file of the page, client-config.json, or a refusal. Bodies are never read, nothing
+//! is logged, and no header beside those named here is looked at.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::assets::{self, Asset};
+use super::headers::SecurityHeaders;
+use crate::ops::{Counters, ServerState};
+use crate::tls::CertificateStore;
+
+/// What the site says and to whom.
+#[derive(Debug)]
+pub struct SiteConfig {
+    /// Names by which the site may be asked for, without port: a page of another name that an attacker points at this
+    /// address (DNS rebinding) gets nothing.
+    pub hosts: Vec<String>,
+    /// Where browsers connect to, as `https://HOST:PORT`.
+    pub webtransport_origin: String,
+    /// Whose hashes client-config.json lists.
+    pub certificates: Arc<CertificateStore>,
+    /// Where the number of people and the state of the server come from.
+    pub counters: Arc<Counters>,
+    /// Whether the site is served over TLS.
+    pub https: bool,
+}
+
+/// The site as a function.
+#[derive(Debug)]
+pub(super) struct Responder {
+    config: SiteConfig,
+    security: SecurityHeaders,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Responder {
+    pub fn new(config: SiteConfig) -> Self {
+        let security = SecurityHeaders::new(&config.webtransport_origin, config.https);
+        Self { config, security }
+    }
+
+    /// Answers one request; the body, if there is one, stays unread.
+    pub fn respond<B>(&self, request: &Request<B>) -> Answer {
+        let mut answer = self.answer(request);
+        let headers = answer.headers_mut();
+        self.security.apply(headers);
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        answer
+    }
+
+    fn answer<B>(&self, request: &Request<B>) -> Answer {
+        if !self.is_for_us(request) {
+            return plain(StatusCode::MISDIRECTED_REQUEST, "This server does not answer to that name.\n");
+        }
+        if has_body(request.headers()) {
+            let mut answer = plain(StatusCode::PAYLOAD_TOO_LARGE, "Nothing here takes a body.\n");
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return answer;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return answer;
+        }
+        match request.uri().path() {
+            "/client-config.json" => self.client_config(),
+            "/healthz" => self.health(),
+            path => match Asset::find(path) {
+                Some(asset) => file(asset, request.headers(), StatusCode::OK),
+                None => not_found(request.headers()),
+            },
+        }
+    }
+
+    fn is_for_us<B>(&self, request: &Request<B>) -> bool {
+        let mut hosts = request.headers().get_all(header::HOST).iter();
+        let (named, more) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next());
+        let Some(named) = named.filter(|_| more.is_none()) else { return false };
+        let target = request.uri().authority().map_or(named, hyper::http::uri::Authority::as_str);
+        [named, target].iter().all(|name| {
+            let host = without_port(name);
+            self.config.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+        })
+    }
+
+    /// PROTOCOL.md section 1. No CORS header: pages of other origins have no business here, and programs need none.
+    fn client_config(&self) -> Answer {
+        let Self { config, .. } = self;
+        let mut webtransport = serde_json::json!({ "url": format!("{}/v1", config.webtransport_origin) });
+        let hashes: Vec<String> =
+            config.certificates.hashes().iter().map(|hash| STANDARD.encode(hash)).collect();
+        if !hashes.is_empty() {
+            webtransport["serverCertificateHashes"] = hashes.into();
+        }
+        let body = serde_json::json!({
+            "protocol": 1,
+            "online": config.counters.online_rounded(),
+            "state": config.counters.state().as_str(),
+            "webtransport": webtransport,
+        });
+        with_type(StatusCode::OK, "application/json", Bytes::from(body.to_string()))
+    }
+
+    /// For a load balancer or supervisor: whether newcomers should be sent here.
+    fn health(&self) -> Answer {
+        let state = self.config.counters.state();
+        let status =
+            if state == ServerState::Draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        plain(status, state.as_str())
+    }
+}
+
+fn file(asset: &'static Asset, asked: &HeaderMap, status: StatusCode) -> Answer {
+    let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let form = asset.form(text(header::ACCEPT_ENCODING));
+    let known = status == StatusCode::OK && assets::matches(text(header::IF_NONE_MATCH), &form.etag);
+    let mut answer = if known {
+        let mut answer = Response::new(Full::new(Bytes::new()));
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer
+    } else {
+        with_type(status, asset.mime, Bytes::from_static(form.bytes))
+    };
+    let headers = answer.headers_mut();
+    if let (Some(encoding), false) = (form.encoding, known) {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Ok(etag) = HeaderValue::from_str(&form.etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    // A page is not kept, so that Back on a shared computer shows no transcript. Scripts and styles hold nothing
+    // of a person: they are kept, and asked about again with their tag.
+    let caching = if asset.is_page() { "no-store" } else { "no-cache" };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    answer
+}
+
+fn not_found(asked: &HeaderMap) -> Answer {
+    match Asset::find("/404") {
+        Some(page) => file(page, asked, StatusCode::NOT_FOUND),
+        None => plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Answer {
+    with_type(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+fn with_type(status: StatusCode, mime: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(mime));
+    answer
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let announced = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    announced || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn responder() -> Responder {
+        Responder::new(SiteConfig {
+            hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()],
+            webtransport_origin: "https://127.0.0.1:4433".into(),
+            certificates: Arc::new(
+                CertificateStore::self_made(std::time::SystemTime::now()).expect("a certificate"),
+            ),
+            counters: Arc::new(Counters::new(1, 100)),
+            https: false,
+        })
+    }
+
+    fn asked(method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        responder().respond(&request.body(()).expect("a request"))
+    }
+
+    #[test]
+    fn another_name_that_points_here_gets_nothing() {
+        let status = |host| asked("GET", "/client-config.json", &[("host", host)]).status();
+        for host in ["localhost", "LocalHost:8080", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
+            assert_eq!(status(host), StatusCode::OK, "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8080", "", "localhost:8080:1"]
+        {
+            assert_eq!(status(host), StatusCode::MISDIRECTED_REQUEST, "{host}");
+        }
+        let twice = asked("GET", "/", &[("host", "localhost"), ("host", "evil.example")]);
+        assert_eq!(twice.status(), StatusCode::MISDIRECTED_REQUEST);
+        assert_eq!(asked("GET", "/", &[]).status(), StatusCode::MISDIRECTED_REQUEST);
+        let absolute = asked("GET", "http://evil.example/", &[("host", "localhost")]);
+        assert_eq!(absolute.status(), StatusCode::MISDIRECTED_REQUEST);
+    }
+
+    #[test]
+    fn bodies_and_other_methods_are_refused() {
+        let post = asked("POST", "/", &[("host", "localhost")]);
+        assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(post.headers()["allow"], "GET, HEAD");
+        let body = asked("GET", "/", &[("host", "localhost"), ("content-length", "5")]);
+        assert_eq!(body.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let chunked = asked("GET", "/", &[("host", "localhost"), ("transfer-encoding", "chunked")]);
+        assert_eq!(chunked.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[test]
+    fn every_answer_carries_the_security_headers_and_no_cookie() {
+        for path in ["/", "/nothing", "/client-config.json", "/healthz", "/SHA256SUMS"] {
+            for host in ["localhost", "evil.example"] {
+                let answer = asked("GET", path, &[("host", host)]);
+                let headers = answer.headers();
+                assert!(headers.contains_key("content-security-policy"), "{path}");
+                assert_eq!(headers["referrer-policy"], "no-referrer");
+                assert!(headers.contains_key("cache-control"));
+                assert!(!headers.contains_key("set-cookie"));
+            }
+        }
+    }
+}
