@@ -4,5 +4,7 @@ pub mod config;
 pub mod core;
 pub mod limits;
 pub mod ops;
+pub mod privacy;
+pub mod server;
 pub mod site;
 pub mod tls;

@@ -1,1 +1,88 @@
-fn main() {}
+//! The server program: allocator, arguments, configuration, run.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anoncam::config::{Arguments, Command, Config, ConfigError};
+use anoncam::ops::{self, Request, Signals};
+use anoncam::privacy::Wiping;
+use anoncam::server::Server;
+use clap::Parser;
+
+/// Freed memory is wiped, in the whole process.
+#[global_allocator]
+static ALLOCATOR: Wiping<mimalloc::MiMalloc> = Wiping(mimalloc::MiMalloc);
+
+/// Exit status of a server that could not start or stop.
+const FAILED: u8 = 1;
+/// Exit status of wrong arguments or a wrong configuration, as clap has it.
+const WRONG_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(Command::CheckConfig { file }) = &arguments.command {
+        return match Config::check_file(file) {
+            Ok(config) => {
+                say(&format!("ok\n{config}"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => wrong(&error),
+        };
+    }
+    let config = match Config::load(&arguments) {
+        Ok(config) => config,
+        Err(error) => return wrong(&error),
+    };
+    ops::log::start(config.log);
+    ops::panic::report_place_only();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("anoncam: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let drain = config.drain;
+        let server = Server::start(config)?;
+        say(&format!("AnonCam is ready: open {}", server.page_url()));
+        while signals.next().await == Request::Reload {
+            match server.reload_certificate() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+            }
+        }
+        tracing::info!(within_s = drain.as_secs(), "draining; a second signal stops at once");
+        let mut stopping = tokio::task::spawn_blocking(move || server.drain_and_stop(drain));
+        loop {
+            tokio::select! {
+                stopped = &mut stopping => return Ok(stopped??),
+                request = signals.next() => if let Request::Stop { status } = request {
+                    std::process::exit(status.into());
+                },
+            }
+        }
+    })
+}
+
+fn wrong(error: &ConfigError) -> ExitCode {
+    complain(&error.to_string());
+    ExitCode::from(WRONG_CONFIGURATION)
+}
+
+/// To stdout; a reader who has gone away is no reason to stop.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

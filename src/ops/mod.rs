@@ -1,5 +1,9 @@
 //! Around the six steps: what an operator sees of the server, and how it is stopped.
 
 mod counters;
+pub mod log;
+pub mod panic;
+mod signals;
 
 pub use counters::{Count, Counters, Gauge, ServerState, ShardCounters};
+pub use signals::{Request, Signals};

@@ -28,7 +28,7 @@ pub struct SiteSockets {
 }
 
 impl SiteSockets {
-    /// Binds the address; for 127.0.0.1 also the same port of ::1 where it exists, since `localhost` may mean either.
+    /// Binds the address; for 127.0.0.1 also the same port of `::1` where it exists, since `localhost` may mean either.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let first = listen(address)?;
         let bound = first.local_addr()?;

@@ -1,0 +1,43 @@
+//! How the server is told to stop, or to read its certificate again.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What the operating system asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SIGHUP: read the certificate again.
+    Reload,
+    /// SIGTERM or Ctrl-C: stop; the second time, at once. Carries the exit status that a shell expects for the signal.
+    Stop {
+        /// 128 plus the number of the signal.
+        status: u8,
+    },
+}
+
+/// The signals that the server listens to.
+#[derive(Debug)]
+pub struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Takes over from the default, which is to die. Needs a tokio runtime.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.hangup.recv() => Request::Reload,
+            _ = self.interrupt.recv() => Request::Stop { status: 130 },
+            _ = self.terminate.recv() => Request::Stop { status: 143 },
+        }
+    }
+}

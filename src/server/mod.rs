@@ -1,0 +1,213 @@
+//! The six steps put together: shards, site and certificates, as one thing that starts and stops.
+//!
+//! In: a checked [`Config`]. Out: a running [`Server`]. `main.rs` and the tests start the same one.
+
+mod error;
+mod site_thread;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::config::{Config, Mode};
+use crate::ops::Counters;
+use crate::site::{SiteConfig, SiteSockets};
+use crate::tls::{self, CertificateStore};
+
+pub use error::StartError;
+use site_thread::SiteThread;
+
+/// A running server.
+pub struct Server {
+    engine: Engine,
+    site: SiteThread,
+    site_address: SocketAddr,
+    page_url: String,
+    certificates: Arc<CertificateStore>,
+    counters: Arc<Counters>,
+}
+
+impl Server {
+    /// Binds everything, then serves. What is bound is the first thing to fail, so a half-started server says nothing to
+    /// anybody.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let certificates = Arc::new(match &config.certificate {
+            Some(files) => CertificateStore::from_files(files)?,
+            None => CertificateStore::self_made(SystemTime::now())?,
+        });
+        let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
+        let sockets = SiteSockets::bind(config.site).map_err(|error| StartError::site(config.site, error))?;
+        let site_address = sockets.local_addr();
+        let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
+            .map_err(|error| StartError::listen(config.listen, error))?;
+        let site = SiteThread::start(
+            sockets,
+            site_config(&config, engine.local_addr(), &certificates, &counters),
+            https(&config, &certificates)?,
+        )
+        .map_err(StartError::Thread)?;
+        let page_url = page_url(&config, site_address);
+        Ok(Self { engine, site, site_address, page_url, certificates, counters })
+    }
+
+    /// Where WebTransport is served.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.engine.local_addr()
+    }
+
+    /// Where the page is served.
+    pub fn site_addr(&self) -> SocketAddr {
+        self.site_address
+    }
+
+    /// What to open in a browser.
+    pub fn page_url(&self) -> &str {
+        &self.page_url
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Reads the operator's certificate again; if that fails, the one in use stays.
+    pub fn reload_certificate(&self) -> Result<(), tls::CertificateError> {
+        self.certificates.reload()
+    }
+
+    /// Takes no new sessions, lets chats go on for `within` at most, closes all sessions and stops. At once when nobody is
+    /// in a chat. Blocks the calling thread.
+    pub fn drain_and_stop(self, within: Duration) -> std::io::Result<()> {
+        // The site answers until the end, and says "draining".
+        self.counters.begin_drain();
+        let result = self.engine.drain_and_stop(within);
+        self.site.stop();
+        result
+    }
+}
+
+/// Names of this machine, by which a development site is asked for.
+const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+fn engine_config(
+    config: &Config,
+    site: SocketAddr,
+    certificates: &Arc<CertificateStore>,
+    counters: &Arc<Counters>,
+) -> Result<EngineConfig, StartError> {
+    Ok(EngineConfig {
+        listen: config.listen,
+        shards: config.shards,
+        tls: Arc::new(tls::server_crypto(Arc::clone(certificates))?),
+        origins: origins(config, site),
+        counters: Arc::clone(counters),
+    })
+}
+
+/// Origins of pages that may connect: those of the configuration, and in development the server's own site.
+fn origins(config: &Config, site: SocketAddr) -> Vec<String> {
+    let own = match config.mode() {
+        Mode::Development => &LOOPBACK_NAMES[..],
+        Mode::Production => &[],
+    };
+    let own = own.iter().map(|name| format!("http://{name}:{}", site.port()));
+    own.chain(config.origins.iter().cloned()).collect()
+}
+
+fn site_config(
+    config: &Config,
+    listen: SocketAddr,
+    certificates: &Arc<CertificateStore>,
+    counters: &Arc<Counters>,
+) -> SiteConfig {
+    let named = config.origins.iter().chain(&config.public_url).map(|url| host(url).to_owned());
+    let loopback = LOOPBACK_NAMES.iter().map(ToString::to_string).filter(|_| config.site.ip().is_loopback());
+    SiteConfig {
+        hosts: loopback.chain(named).collect(),
+        webtransport_origin: config.public_url.clone().unwrap_or_else(|| webtransport_origin(listen)),
+        certificates: Arc::clone(certificates),
+        counters: Arc::clone(counters),
+        https: config.site_is_https(),
+    }
+}
+
+fn https(
+    config: &Config,
+    certificates: &Arc<CertificateStore>,
+) -> Result<Option<Arc<rustls::ServerConfig>>, StartError> {
+    if !config.site_is_https() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(tls::site_crypto(Arc::clone(certificates))?)))
+}
+
+/// A policy cannot name an IPv6 address (CSP level 3, section 2.3.1), so `::1` goes by its name.
+fn webtransport_origin(listen: SocketAddr) -> String {
+    match listen.ip() {
+        IpAddr::V4(ip) => format!("https://{ip}:{}", listen.port()),
+        IpAddr::V6(_) => format!("https://localhost:{}", listen.port()),
+    }
+}
+
+fn page_url(config: &Config, site: SocketAddr) -> String {
+    match config.origins.first() {
+        Some(origin) if config.mode() == Mode::Production => origin.clone(),
+        _ if site.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) => format!("http://localhost:{}", site.port()),
+        _ => format!("http://{site}"),
+    }
+}
+
+/// The host of `SCHEME://HOST[:PORT]`, in brackets if it is an IPv6 address.
+fn host(url: &str) -> &str {
+    let authority = url.split_once("://").map_or(url, |(_, authority)| authority);
+    let end = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+    &authority[..end.unwrap_or(authority.len())]
+}
+
+// ---- a stand-in until the transport is here
+struct EngineConfig {
+    listen: SocketAddr,
+    shards: u16,
+    tls: Arc<rustls::ServerConfig>,
+    origins: Vec<String>,
+    counters: Arc<Counters>,
+}
+struct Engine(std::net::UdpSocket, SocketAddr);
+impl Engine {
+    fn start(config: EngineConfig) -> std::io::Result<Self> {
+        let socket = std::net::UdpSocket::bind(config.listen)?;
+        let address = socket.local_addr()?;
+        let _ = (config.shards, config.tls, config.origins, config.counters);
+        Ok(Self(socket, address))
+    }
+    fn local_addr(&self) -> SocketAddr {
+        self.1
+    }
+    fn drain_and_stop(self, _: Duration) -> std::io::Result<()> {
+        drop(self.0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_cut_out_of_a_url() {
+        let urls = [
+            "https://chat.example",
+            "https://chat.example:4433",
+            "https://[2001:db8::1]:4433",
+            "https://[::1]",
+        ];
+        assert_eq!(urls.map(host), ["chat.example", "chat.example", "[2001:db8::1]", "[::1]"]);
+    }
+
+    #[test]
+    fn in_development_the_own_site_may_connect_by_each_name_of_loopback() {
+        let site = "127.0.0.1:8080".parse().expect("an address");
+        let expected = ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"];
+        assert_eq!(origins(&Config::default(), site), expected);
+    }
+}

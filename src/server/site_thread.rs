@@ -1,0 +1,61 @@
+//! The thread of everything that is not a shard: the site, and the clockwork of the certificates.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+
+use crate::limits;
+use crate::site::{SiteConfig, SiteSockets};
+use crate::tls::CertificateStore;
+
+/// A thread that serves until it is stopped or dropped.
+pub(super) struct SiteThread {
+    /// Its end is the order to stop.
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl SiteThread {
+    pub fn start(
+        sockets: SiteSockets,
+        config: SiteConfig,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let certificates = Arc::clone(&config.certificates);
+        let thread = std::thread::Builder::new().name("site".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    served = sockets.serve(config, tls) => if let Err(error) = served {
+                        tracing::error!(%error, "the site cannot be served");
+                    },
+                    () = turn_certificates(&certificates) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends the thread and what it is doing.
+    pub fn stop(self) {
+        drop(self.stop);
+        // A panic of the site has been reported when it happened.
+        let _ = self.thread.join();
+    }
+}
+
+/// Looks at the age of the certificate once a minute.
+async fn turn_certificates(certificates: &CertificateStore) {
+    let mut minute = tokio::time::interval(Duration::from_secs(limits::CERTIFICATE_CHECK_S));
+    loop {
+        minute.tick().await;
+        if let Err(error) = certificates.turn(SystemTime::now()) {
+            tracing::error!(%error, "no new certificate could be made; the old one stays in use");
+        }
+    }
+}
