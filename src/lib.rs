@@ -8,3 +8,4 @@ pub mod privacy;
 pub mod server;
 pub mod site;
 pub mod tls;
+pub mod transport;

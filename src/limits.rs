@@ -27,6 +27,23 @@ pub const HOLD_BYTES: usize = 65_536;
 
 /// Longest reason in a close capsule, in bytes (draft-ietf-webtrans-http3, section 6).
 pub const CLOSE_REASON_BYTES: usize = 1_024;
+/// Bidirectional streams that a client may have open: the CONNECT stream, the channel, and two to be refused.
+pub const CLIENT_BIDI_STREAMS: usize = 4;
+/// Unidirectional streams that a client may have open: control, two of QPACK, and one to be refused (RFC 9114,
+/// section 6.2, asks for at least three). What is refused makes room for the next as soon as the client has reset it.
+pub const CLIENT_UNI_STREAMS: usize = 4;
+/// Streams of a client that the session layer keeps a place for; one more is refused with `H3_EXCESSIVE_LOAD`.
+pub const CLIENT_STREAMS: usize = CLIENT_BIDI_STREAMS + CLIENT_UNI_STREAMS;
+/// Largest field section of a request, coded or not, in bytes: browsers send under 1 KiB, and none of it is stored. A
+/// larger one is answered with status 431.
+pub const FIELD_SECTION_BYTES: usize = 8_192;
+/// Longest value of a field that is compared with something, in bytes: an Origin with the longest host name (253) and a
+/// port. A longer value equals nothing.
+pub const FIELD_VALUE_BYTES: usize = 272;
+/// Bytes of the session layer's state in every connection.
+pub const SESSION_LAYER_BYTES: usize = 256;
+/// Bytes of a request while it is read; one for each bidirectional stream at worst.
+pub const REQUEST_BYTES: usize = 512;
 
 // ---------------------------------------------------------------------------------------------- transport (steps 1 and 5)
 
