@@ -28,7 +28,7 @@ fn wipe(criterion: &mut Criterion) {
     for size in [64, 1_024, 16_384] {
         let layout = Layout::from_size_align(size, 8).expect("a layout");
         group.bench_function(BenchmarkId::new("mimalloc", size), |bencher| {
-            bencher.iter(|| once(&MiMalloc, layout))
+            bencher.iter(|| once(&MiMalloc, layout));
         });
         group.bench_function(BenchmarkId::new("wiping", size), |bencher| {
             bencher.iter(|| once(&Wiping(MiMalloc), layout));

@@ -1,0 +1,165 @@
+//! The program as an operator meets it: help, mistakes, ports in use, signals, exit statuses.
+
+#[path = "support/http.rs"]
+mod http;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn anoncam(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anoncam"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ANONCAM_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    anoncam(arguments).output().expect("the program")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[test]
+fn help_and_version_are_told_and_succeed() {
+    let help = run(&["--help"]);
+    let text = String::from_utf8(help.stdout).expect("UTF-8");
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["--listen", "--site", "--shards", "--log", "--config", "check-config", "127.0.0.1:4433"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    let version = run(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert!(version.stdout.starts_with(b"anoncam "));
+}
+
+#[test]
+fn a_right_file_is_ok_and_a_wrong_one_is_explained() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("anoncam.toml");
+    let path = file.to_str().expect("UTF-8");
+    std::fs::write(&file, "shards = 4\nsite = \"localhost:9090\"\n").expect("a file");
+    let right = run(&["check-config", path]);
+    assert_eq!(right.status.code(), Some(0));
+    let text = String::from_utf8(right.stdout).expect("UTF-8");
+    assert!(
+        text.starts_with("ok\n") && text.contains("4 shards") && text.contains("http://127.0.0.1:9090"),
+        "{text}"
+    );
+
+    std::fs::write(&file, "# a server\nsite = \"localhost:9090\"\nshard = 0\n").expect("a file");
+    for arguments in [&["check-config", path][..], &["--config", path]] {
+        let wrong = run(arguments);
+        assert_eq!(wrong.status.code(), Some(2));
+        let expected = format!("{path}:3: shard: unknown key, did you mean shards?\n");
+        assert_eq!(stderr(&wrong), expected);
+    }
+}
+
+#[test]
+fn a_wrong_flag_or_variable_exits_with_2() {
+    let flag = run(&["--shards", "0"]);
+    assert_eq!(flag.status.code(), Some(2));
+    assert_eq!(stderr(&flag), "--shards: 0 is out of range, allowed is 1 to 256\n");
+    assert_eq!(run(&["--no-such-flag"]).status.code(), Some(2));
+    let variable = anoncam(&[]).env("ANONCAM_LISTEN", "0.0.0.0:0").output().expect("the program");
+    assert_eq!(variable.status.code(), Some(2));
+    assert!(
+        stderr(&variable).starts_with("ANONCAM_LISTEN: 0.0.0.0:0 is not loopback"),
+        "{}",
+        stderr(&variable)
+    );
+    let missing = run(&["--config", "/nowhere/anoncam.toml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert_eq!(stderr(&missing).lines().count(), 1, "{}", stderr(&missing));
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let tcp_address = tcp.local_addr().expect("an address").to_string();
+    let site = run(&["--listen", "127.0.0.1:0", "--site", &tcp_address]);
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let udp_address = udp.local_addr().expect("an address").to_string();
+    let listen = run(&["--site", "127.0.0.1:0", "--listen", &udp_address]);
+    for (output, flag, address) in [(site, "--site", tcp_address), (listen, "--listen", udp_address)] {
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains("the port is in use") && text.contains(&address) && text.contains(flag),
+            "{text}"
+        );
+        assert!(output.stdout.is_empty(), "it did not say that it is ready");
+    }
+}
+
+/// A server program that has said where it is; killed if a test fails.
+struct Running {
+    child: Child,
+    page: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let ports = ["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0"];
+        let mut child = anoncam(&[&ports, arguments].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+        let page = line.trim_end().strip_prefix("AnonCam is ready: open ").expect("the address").to_owned();
+        Self { child, page }
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
+    }
+
+    fn wait(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("an end");
+        let mut log = String::new();
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("UTF-8");
+        (status.code(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_says_where_the_page_is_within_two_seconds_and_stops_cleanly_when_told() {
+    for signal in ["-TERM", "-INT"] {
+        let start = Instant::now();
+        let running = Running::start(&[]);
+        assert!(start.elapsed() < Duration::from_secs(2), "ready after {:?}", start.elapsed());
+        let port = running.page.strip_prefix("http://localhost:").expect("an address on localhost");
+        let site = format!("127.0.0.1:{port}").parse().expect("an address");
+        assert_eq!(http::get(site, "/healthz").status, 200);
+        running.signal(signal);
+        let (status, log) = running.wait();
+        assert_eq!(status, Some(0), "{log}");
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody is in a chat: it stops at once");
+    }
+}
+
+#[test]
+fn a_hangup_does_not_stop_it() {
+    let running = Running::start(&["--log", "trace"]);
+    running.signal("-HUP");
+    running.signal("-TERM");
+    let (status, log) = running.wait();
+    assert_eq!(status, Some(0), "{log}");
+}

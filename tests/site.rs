@@ -1,0 +1,148 @@
+//! The site over real sockets: what a browser, a tool and an attacker get.
+
+#[path = "support/http.rs"]
+mod http;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anoncam::config::Config;
+use anoncam::server::Server;
+use http::{ask, get};
+
+fn server() -> (Server, SocketAddr) {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let config = Config { listen: any, site: any, shards: 1, ..Config::default() };
+    let server = Server::start(&config).expect("a server");
+    let site = server.site_addr();
+    (server, site)
+}
+
+fn stop(server: Server) {
+    server.drain_and_stop(Duration::ZERO).expect("an end");
+}
+
+#[test]
+fn client_config_tells_where_to_connect() {
+    let (server, site) = server();
+    let answer = get(site, "/client-config.json");
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let config: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(config["protocol"], 1);
+    assert_eq!(config["online"], 0);
+    assert_eq!(config["state"], "open");
+    assert_eq!(config["webtransport"]["url"], format!("https://127.0.0.1:{}/v1", server.local_addr().port()));
+    let hash = config["webtransport"]["serverCertificateHashes"][0].as_str().expect("a hash");
+    assert_eq!((hash.len(), hash.ends_with('=')), (44, true), "SHA-256 in base64 with padding");
+    assert!(config.get("websocket").is_none(), "no fallback is served");
+    stop(server);
+}
+
+#[test]
+fn every_answer_is_locked_down_and_sets_no_cookie() {
+    let (server, site) = server();
+    for path in ["/", "/src/frames.js", "/client-config.json", "/privacy", "/no/such/page", "/healthz"] {
+        let answer = get(site, path);
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"),
+            "{path}: {policy}"
+        );
+        let connect = format!("connect-src 'self' https://127.0.0.1:{};", server.local_addr().port());
+        assert!(policy.contains(&connect), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+        let permissions = answer.header("permissions-policy");
+        assert!(
+            permissions.contains("camera=(self)") && permissions.contains("geolocation=()"),
+            "{permissions}"
+        );
+        for name in ["set-cookie", "server", "x-powered-by", "access-control-allow-origin", "report-to"] {
+            assert!(!answer.headers.contains_key(name), "{path}: {name}");
+        }
+    }
+    stop(server);
+}
+
+/// /SHA256SUMS is the one file that is there whatever the page consists of.
+#[test]
+fn a_file_is_sent_once_and_compressed() {
+    let (server, site) = server();
+    let host = ("Host", "localhost");
+    let plain = ask(site, "GET", "/SHA256SUMS", &[host]);
+    assert_eq!((plain.status, plain.header("content-type")), (200, "text/plain; charset=utf-8"));
+    assert_eq!((plain.header("vary"), plain.header("cache-control")), ("Accept-Encoding", "no-cache"));
+    let brotli = ask(site, "GET", "/SHA256SUMS", &[host, ("Accept-Encoding", "gzip, br")]);
+    assert_eq!(brotli.header("content-encoding"), "br");
+    assert!(brotli.body.len() < plain.body.len());
+    assert_ne!(brotli.header("etag"), plain.header("etag"), "a strong tag names one form");
+    let again = [host, ("Accept-Encoding", "br"), ("If-None-Match", brotli.header("etag"))];
+    let again = ask(site, "GET", "/SHA256SUMS", &again);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    let changed = ask(site, "GET", "/SHA256SUMS", &[host, ("If-None-Match", "\"another\"")]);
+    assert_eq!(changed.status, 200);
+    let head = ask(site, "HEAD", "/SHA256SUMS", &[host]);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), plain.body.len().to_string());
+    stop(server);
+}
+
+#[test]
+fn the_page_is_there_and_is_not_kept_by_the_browser() {
+    let (server, site) = server();
+    let page = get(site, "/");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(page.header("cache-control"), "no-store");
+    let script = get(site, "/src/frames.js");
+    assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
+    assert_eq!(script.header("cache-control"), "no-cache");
+    stop(server);
+}
+
+#[test]
+fn what_is_not_a_file_of_the_page_is_not_served() {
+    let (server, site) = server();
+    for path in
+        ["/..%2fCargo.toml", "/../Cargo.toml", "/src/", "/package.json", "//etc/passwd", "/%00", "/?x"]
+    {
+        let expected = if path == "/?x" { 200 } else { 404 };
+        assert_eq!(get(site, path).status, expected, "{path}");
+    }
+    let post = ask(site, "POST", "/", &[("Host", "localhost"), ("Content-Length", "0")]);
+    assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
+    let rebound = ask(site, "GET", "/client-config.json", &[("Host", "evil.example")]);
+    assert_eq!(rebound.status, 421, "a page of another name reads nothing");
+    stop(server);
+}
+
+#[test]
+fn an_endless_head_is_cut_off() {
+    let (server, site) = server();
+    let mut stream = TcpStream::connect(site).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").expect("a start");
+    let line = format!("X: {}\r\n", "x".repeat(1_000));
+    let sent = (0..1_000).take_while(|_| stream.write_all(line.as_bytes()).is_ok()).count();
+    let mut answer = Vec::new();
+    // Either the answer or, since the server has closed with bytes unread, a reset.
+    let read = stream.read_to_end(&mut answer);
+    assert!(
+        sent < 1_000 || read.is_err() || answer.starts_with(b"HTTP/1.1 431"),
+        "a megabyte of headers was taken"
+    );
+    assert_eq!(get(site, "/healthz").status, 200, "others are served");
+    stop(server);
+}
+
+#[test]
+fn a_drained_server_has_gone() {
+    let (server, site) = server();
+    assert_eq!(get(site, "/healthz").body, b"open");
+    stop(server);
+    assert!(TcpStream::connect(site).is_err(), "nobody listens");
+}

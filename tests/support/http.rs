@@ -1,0 +1,54 @@
+//! A client for one HTTP/1.1 exchange: it shows the bytes that a library would hide.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// An answer as it came.
+pub struct Answer {
+    pub status: u16,
+    /// By name in lower case; of a repeated header the last.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header, or the empty string.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Sends a request with these header lines (and `Connection: close`) and reads all of the answer.
+pub fn ask(site: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    let mut stream = TcpStream::connect(site).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an answer");
+    parse(&bytes)
+}
+
+/// GET as a browser on this machine would.
+pub fn get(site: SocketAddr, path: &str) -> Answer {
+    ask(site, "GET", path, &[("Host", &format!("localhost:{}", site.port()))])
+}
+
+fn parse(bytes: &[u8]) -> Answer {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("the end of the head");
+    let head = std::str::from_utf8(&bytes[..end]).expect("a head in ASCII");
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    Answer {
+        status: status.parse().expect("a status"),
+        headers: headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect(),
+        body: bytes[end + 4..].to_vec(),
+    }
+}
