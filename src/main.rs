@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match run(&config) {
+    match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("anoncam: {error}"));
@@ -47,12 +47,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let drain = config.drain;
         let server = Server::start(config)?;
+        let drain = server.config().drain;
         say(&format!("AnonCam is ready: open {}", server.page_url()));
         while signals.next().await == Request::Reload {
             match server.reload_certificate() {

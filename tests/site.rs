@@ -14,7 +14,7 @@ use http::{ask, get};
 fn server() -> (Server, SocketAddr) {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let config = Config { listen: any, site: any, shards: 1, ..Config::default() };
-    let server = Server::start(&config).expect("a server");
+    let server = Server::start(config).expect("a server");
     let site = server.site_addr();
     (server, site)
 }

@@ -19,10 +19,10 @@ use site_thread::SiteThread;
 
 /// A running server.
 pub struct Server {
+    config: Config,
     engine: Engine,
     site: SiteThread,
     site_address: SocketAddr,
-    page_url: String,
     certificates: Arc<CertificateStore>,
     counters: Arc<Counters>,
 }
@@ -30,7 +30,7 @@ pub struct Server {
 impl Server {
     /// Binds everything, then serves. What is bound is the first thing to fail, so a half-started server says nothing to
     /// anybody.
-    pub fn start(config: &Config) -> Result<Self, StartError> {
+    pub fn start(config: Config) -> Result<Self, StartError> {
         let certificates = Arc::new(match &config.certificate {
             Some(files) => CertificateStore::from_files(files)?,
             None => CertificateStore::self_made(SystemTime::now())?,
@@ -38,16 +38,15 @@ impl Server {
         let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
         let sockets = SiteSockets::bind(config.site).map_err(|error| StartError::site(config.site, error))?;
         let site_address = sockets.local_addr();
-        let engine = Engine::start(engine_config(config, site_address, &certificates, &counters)?)
+        let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
             .map_err(|error| StartError::listen(config.listen, error))?;
         let site = SiteThread::start(
             sockets,
-            site_config(config, engine.local_addr(), &certificates, &counters),
-            https(config, &certificates)?,
+            site_config(&config, engine.local_addr(), &certificates, &counters),
+            https(&config, &certificates)?,
         )
         .map_err(StartError::Thread)?;
-        let page_url = page_url(config, site_address);
-        Ok(Self { engine, site, site_address, page_url, certificates, counters })
+        Ok(Self { config, engine, site, site_address, certificates, counters })
     }
 
     /// Where WebTransport is served.
@@ -61,8 +60,13 @@ impl Server {
     }
 
     /// What to open in a browser.
-    pub fn page_url(&self) -> &str {
-        &self.page_url
+    pub fn page_url(&self) -> String {
+        page_url(&self.config, self.site_address)
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// What is counted.

@@ -1,0 +1,35 @@
+# What people type. `make` shows this list; everything else is one command away.
+.DEFAULT_GOAL := help
+.PHONY: help run test quick e2e bench fmt lint deny setup
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## the server, for this machine: open http://localhost:8080
+	cargo run --release
+
+test: setup ## everything: format, lints, unit, simulation, sockets, browser library, real browsers
+	scripts/test.sh
+
+quick: ## what can be checked in a minute, with nothing to install
+	cargo fmt --all -- --check
+	cargo test --workspace --lib
+
+e2e: setup ## the journeys in real Chromium and Firefox
+	scripts/e2e.sh
+
+bench: ## in-process benchmarks; what they mean is in docs/BENCHMARKS.md
+	cargo bench --workspace
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+lint: ## lints as errors
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## licences and known vulnerabilities of dependencies
+	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
+	cargo deny check
+
+setup: ## install what the tests need and is not there yet
+	@scripts/setup.sh

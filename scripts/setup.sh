@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs what the tests need, and skips what is there. Safe to run again; as root or with sudo on Debian and Ubuntu.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# --- programs from the distribution: browsers, a TURN relay, an instruction counter
+declare -A package_of=(
+  [chromium]=chromium
+  [firefox-esr]=firefox-esr
+  [turnserver]=coturn
+  [valgrind]=valgrind
+  [node]=nodejs
+  [npm]=npm
+)
+missing=()
+for program in "${!package_of[@]}"; do
+  command -v "$program" > /dev/null || missing+=("${package_of[$program]}")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  if ! command -v apt-get > /dev/null; then
+    say "please install: ${missing[*]}"
+    exit 1
+  fi
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  say "installing ${missing[*]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}"
+fi
+
+# --- packages of the JavaScript parts, exactly as locked
+for directory in client-js tests/browser; do
+  [ -f "$directory/package-lock.json" ] || continue
+  stamp="$directory/node_modules/.package-lock.json"
+  if [ ! -f "$stamp" ] || [ "$directory/package-lock.json" -nt "$stamp" ]; then
+    say "npm ci in $directory"
+    npm ci --prefix "$directory" --no-audit --no-fund --loglevel=error
+    touch "$stamp"
+  fi
+done
+
+# --- a client by other people, in Python, in an environment of its own
+if [ -f tests/interop/requirements.txt ]; then
+  environment=target/python
+  if ! cmp -s tests/interop/requirements.txt "$environment/installed.txt"; then
+    say "Python packages for tests/interop"
+    python3 -m venv "$environment"
+    "$environment/bin/pip" --quiet --disable-pip-version-check install -r tests/interop/requirements.txt
+    cp tests/interop/requirements.txt "$environment/installed.txt"
+  fi
+fi
+say "everything is there"

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Every check, in the order in which a mistake shows soonest. A check that fails does not stop the others; the summary at the
+# end names each, and the exit status is that of the worst.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+names=() results=() failed=0
+
+check() {
+  local name=$1 start=$SECONDS status
+  shift
+  printf '\n=== %s: %s\n' "$name" "$*"
+  "$@"
+  status=$?
+  names+=("$name")
+  if [ "$status" = 0 ]; then
+    results+=("ok      $((SECONDS - start)) s")
+  else
+    results+=("FAILED  $((SECONDS - start)) s (status $status)")
+    failed=1
+  fi
+}
+
+check format cargo fmt --all -- --check
+check lints cargo clippy --workspace --all-targets --quiet -- -D warnings
+check unit cargo test --workspace --lib --bins --quiet
+check documentation cargo doc --workspace --no-deps --quiet
+for file in tests/*.rs; do
+  name=$(basename "$file" .rs)
+  check "$name" cargo test --test "$name" --quiet
+done
+if [ -f client-js/package.json ]; then
+  check library npm test --prefix client-js
+  check types npm run --prefix client-js typecheck
+fi
+check browsers scripts/e2e.sh
+if [ -x scripts/interop.sh ]; then check interop scripts/interop.sh; fi
+
+printf '\n=== summary\n'
+for index in "${!names[@]}"; do printf '%-16s %s\n' "${names[$index]}" "${results[$index]}"; done
+exit "$failed"
