@@ -16,7 +16,7 @@
 //! - Deadlines are the driver's: the layer waits for a client as long as it is let.
 //!
 //! The parts, from the wire up: `codes`, `varint`, `frame`, `qpack`, `head`, `request`, `control`, `capsule`, `response`,
-//! `policy`, and `session` over all of them.
+//! `policy`, and over all of them `streams` (what each stream is for) and `session`.
 
 mod capsule;
 pub mod codes;
@@ -28,6 +28,7 @@ mod qpack;
 mod request;
 mod response;
 mod session;
+mod streams;
 mod varint;
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ mod tests {
             let start = usize::from(TABLES.start[bits]);
             let place = TABLES.symbols[start..].iter().position(|other| other == symbol).unwrap();
             let code = TABLES.first[bits] as usize + place;
-            ones_and_zeros += &format!("{code:0bits$b}");
+            ones_and_zeros.extend((0..bits).rev().map(|bit| if code >> bit & 1 == 1 { '1' } else { '0' }));
         }
         while !ones_and_zeros.len().is_multiple_of(8) {
             ones_and_zeros.push('1');

@@ -1,1 +1,0 @@
-//! Rules of RFC 9114.
