@@ -1,0 +1,361 @@
+// The story of a visit: start, search, chat, next, stop. Decides; the other files draw.
+
+import { AnonCam } from '../../src/index.js';
+import { clearConversation, enableInput, setUpConversation, showDelivered, showMessage, showTyping } from './conversation.js';
+import { closeDialog, dialogOpen, openMore, openReport, openSafety } from './dialogs.js';
+import { $, announce, showView } from './dom.js';
+import { t } from './i18n.js';
+import { forgetWishes, setUpLanding } from './landing.js';
+import { showBadge, showHint, showPhase, showReportable, showStatus, showTitle } from './stage.js';
+import { errorWords, listWords, onlineWords, retryAfterMs } from './words.js';
+
+/** Next is ignored for so long after a match: a late tap was meant for the one before. */
+const NEXT_GUARD_MS = 600;
+/** Esc twice within this is Next. */
+const DOUBLE_ESC_MS = 2_000;
+/** Automatic next: the pause before it, and the strangers without input after which it stops. */
+const AUTO_NEXT_MS = 3_000;
+const AUTO_NEXT_MAX = 3;
+/** After Stop the connection is kept while the last stranger can be reported. */
+const KEEP_AFTER_STOP_MS = 60_000;
+
+/** @typedef {import('../../src/index.js').FindOptions} FindOptions */
+
+export class App {
+  /** @type {AnonCam|null} */
+  #cam = null;
+  #makeCam;
+  /** @type {FindOptions} */
+  #wishes = { mode: 'text' };
+  #settings = { sound: false, autoNext: false };
+  /** @type {import('./video.js').Video|null} */
+  #video = null;
+  #matchedAt = -Infinity;
+  #escapedAt = -Infinity;
+  #inputSinceMatch = false;
+  #withoutInput = 0;
+  #timers = new Set();
+  #detached = false;
+  /** Whether an ending was already shown in other words than `ended` has. */
+  #told = false;
+
+  /** @param {() => AnonCam} [makeCam] */
+  constructor(makeCam = () => new AnonCam()) {
+    this.#makeCam = makeCam;
+  }
+
+  /** Wires everything up; connects to nothing. */
+  start() {
+    setUpLanding((mode, wishes) => void this.#begin({ mode, ...wishes }));
+    setUpConversation({
+      send: (text) => {
+        this.#inputSinceMatch = true;
+        return /** @type {AnonCam} */ (this.#cam).sendText(text);
+      },
+      typing: (on) => this.#cam?.typing(on),
+    });
+    $('next').addEventListener('click', () => this.next());
+    $('stop').addEventListener('click', () => this.stop());
+    $('block').addEventListener('click', () => this.#block());
+    $('report').addEventListener('click', () => openReport((reason) => this.#report(reason)));
+    $('safety').addEventListener('click', () => void openSafety(this.#cam?.safetyCode ?? null));
+    $('more').addEventListener('click', () => openMore(this.#settings));
+    document.addEventListener('keydown', (event) => this.#key(event));
+    addEventListener('popstate', () => document.body.dataset.view !== 'landing' && this.leave());
+    addEventListener('pagehide', () => this.#forget());
+    addEventListener('pageshow', (event) => event.persisted && location.reload());
+    addEventListener('online', () => document.body.dataset.problem === 'offline' && void this.search());
+    document.addEventListener('visibilitychange', () => document.hidden || showTitle(false));
+  }
+
+  /** @param {FindOptions} wishes */
+  async #begin(wishes) {
+    this.#wishes = wishes;
+    history.pushState(null, '');
+    if (wishes.mode === 'text') return this.search();
+    try {
+      const { Video } = await import('./video.js');
+      this.#video ??= new Video({ changed: (stream, state) => this.#cam?.useMedia(stream, state) });
+      this.#video.setUp((hidden) => this.#startVideo(hidden), () => history.back());
+    } catch {
+      this.#problem('error_site', t('error_site_text'));
+    }
+  }
+
+  /** @param {boolean} hidden */
+  #startVideo(hidden) {
+    this.#connectOnce().setHidden(hidden);
+    void this.search();
+  }
+
+  /** Looks for a stranger; the conversation before is gone from here on. */
+  search() {
+    this.#clearTimers();
+    closeDialog();
+    clearConversation();
+    this.#detached = false;
+    const cam = this.#connectOnce();
+    this.#video?.enterSearch();
+    if (this.#wishes.mode === 'video' && this.#video) cam.useMedia(this.#video.stream, this.#video.state);
+    document.body.dataset.problem = '';
+    showTitle(false);
+    const hint = this.#wishes.strict ? t('search_strict') : '';
+    cam.find(this.#wishes).catch(() => {}); // The `error` event tells.
+    showPhase('searching', this.#wishes.mode);
+    showReportable(cam.canReport);
+    showStatus(t('searching'), hint || t('connecting'));
+    const interests = this.#wishes.interests ?? [];
+    $('wishes-shown').textContent = interests.length > 0 ? t('your_interests', { list: listWords(interests) }) : '';
+    $('stop').focus();
+  }
+
+  /** The next stranger. */
+  next() {
+    if (performance.now() - this.#matchedAt < NEXT_GUARD_MS && document.body.dataset.phase === 'chat') return;
+    this.#inputSinceMatch = true;
+    this.#withoutInput = 0;
+    this.search();
+  }
+
+  /** Ends what is on; the camera's light goes out. */
+  stop() {
+    this.#cam?.leave();
+    this.#stopped(t('stopped'), t('stopped_text'));
+  }
+
+  /** Back to the first view; nothing of the visit stays. */
+  leave() {
+    this.#forget();
+    forgetWishes();
+    document.body.dataset.phase = '';
+    showView('landing');
+    $('main').focus();
+  }
+
+  #forget() {
+    this.#clearTimers();
+    closeDialog();
+    clearConversation();
+    this.#video?.stop();
+    this.#cam?.close();
+    this.#cam = null;
+    this.#wishes = { mode: 'text' };
+    showTitle(false);
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} text
+   */
+  #stopped(title, text) {
+    this.#clearTimers();
+    clearConversation();
+    this.#video?.stop();
+    showTitle(false);
+    showPhase('stopped', this.#wishes.mode);
+    showReportable(this.#cam?.canReport ?? false);
+    showStatus(title, text, [
+      { label: t('start_again'), run: () => this.#again() },
+      { label: t('change'), run: () => history.back() },
+    ]);
+    this.#later(KEEP_AFTER_STOP_MS, () => {
+      this.#cam?.close();
+      this.#cam = null;
+      showReportable(false);
+    });
+  }
+
+  #again() {
+    if (this.#wishes.mode === 'text' || !this.#video) return this.search();
+    this.#video.resume().then(() => this.search(), () => void this.#begin(this.#wishes));
+  }
+
+  #connectOnce() {
+    if (this.#cam) return this.#cam;
+    const cam = this.#makeCam();
+    this.#cam = cam;
+    cam.on('waiting', ({ online, estimateMs }) => {
+      const words = [onlineWords(online)];
+      if (estimateMs !== null) words.push(t('estimate', { s: Math.max(1, Math.round(estimateMs / 1000)) }));
+      if (this.#wishes.strict) words.push(t('search_strict'));
+      showHint(words.join(' · '));
+    });
+    cam.on('matched', ({ shared }) => this.#matched(shared));
+    cam.on('message', ({ text }) => showMessage(text));
+    cam.on('delivered', ({ id }) => showDelivered(id));
+    cam.on('typing', ({ on }) => showTyping(on));
+    cam.on('stranger', ({ state }) => this.#aside(t(state === 'away' ? 'stranger_away' : 'stranger_back'), state === 'away'));
+    cam.on('connection', ({ state }) => this.#connection(state));
+    cam.on('detached', () => this.#textOff());
+    cam.on('warning', ({ fault }) => this.#warned(fault));
+    cam.on('ended', ({ why }) => this.#ended(why));
+    cam.on('error', ({ error }) => this.#failed(error));
+    cam.on('notice', ({ error }) => announce(error.message));
+    cam.on('stream', ({ stream }) => this.#video?.showStranger(stream));
+    cam.on('media', (state) => this.#video?.showTheirs(state));
+    cam.on('video', ({ state }) => this.#videoState(state));
+    cam.on('path', ({ relayed, hidden }) => showBadge('path', t(hidden ? 'badge_hidden' : relayed ? 'badge_relayed' : 'badge_direct')));
+    cam.on('quality', ({ quality }) => showBadge('quality', t(`quality_${quality}`), quality));
+    return cam;
+  }
+
+  /** @param {string[]} shared */
+  #matched(shared) {
+    this.#matchedAt = performance.now();
+    this.#withoutInput = this.#inputSinceMatch ? 0 : this.#withoutInput + 1;
+    this.#inputSinceMatch = false;
+    this.#told = false;
+    showPhase('chat', this.#wishes.mode);
+    showReportable(true);
+    enableInput(true);
+    const text = shared.length > 0 ? t('shared', { list: listWords(shared) }) : t('say_hello');
+    showStatus(t('matched'), this.#wishes.mode === 'video' ? `${shared.length > 0 ? `${text} · ` : ''}${t('video_connecting')}` : text);
+    this.#sharedWords = shared.length > 0 ? text : '';
+    this.#video?.enterChat();
+    showTitle(true);
+    if (this.#settings.sound) void import('./sound.js').then(({ chime }) => chime()).catch(() => {});
+    if (this.#wishes.mode === 'text') $('text').focus({ preventScroll: true });
+  }
+  #sharedWords = '';
+
+  /** @param {string} words @param {boolean} stays */
+  #aside(words, stays) {
+    showHint(words);
+    if (!stays) this.#later(4_000, () => document.body.dataset.phase === 'chat' && !this.#detached && showHint(this.#sharedWords));
+  }
+
+  /** @param {'up'|'reconnecting'|'down'} state */
+  #connection(state) {
+    if (document.body.dataset.phase === 'searching' && state !== 'down') showHint(t('connecting'));
+    else if (document.body.dataset.phase !== 'chat' || this.#detached) return;
+    else if (state === 'reconnecting') this.#aside(t('reconnecting'), true);
+    else if (state === 'up') this.#aside(t('reconnected'), false);
+  }
+
+  /** @param {'connected'|'interrupted'|'failed'} state */
+  #videoState(state) {
+    this.#video?.showConnection(state);
+    if (this.#detached) return;
+    if (state === 'connected') showHint(this.#sharedWords);
+    else if (state === 'interrupted') this.#aside(t('video_interrupted'), true);
+    else this.#aside(t(this.#video?.hidden ? 'video_failed_hidden' : 'video_failed'), true);
+  }
+
+  #textOff() {
+    this.#detached = true;
+    enableInput(false, t('text_off_short'));
+    showHint(t('text_off'));
+    showReportable(false);
+  }
+
+  /** @param {string} fault */
+  #warned(fault) {
+    this.#told = true;
+    this.#over(t('warning_title'), t('warning_text', { fault }));
+  }
+
+  /** @param {import('../../src/index.js').EndReason} why */
+  #ended(why) {
+    if (why === 'self' || why === 'warning' || this.#told) return;
+    const auto = this.#settings.autoNext && !document.hidden;
+    const stopped = auto && !this.#inputSinceMatch && this.#withoutInput >= AUTO_NEXT_MAX - 1;
+    const text = t(stopped ? 'autonext_off' : auto ? 'autonext_in' : 'over_text');
+    this.#over(t(`over_${why}`), text);
+    if (auto && !stopped) this.#later(AUTO_NEXT_MS, () => !document.hidden && !dialogOpen() && this.search());
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} text
+   */
+  #over(title, text) {
+    this.#video?.leaveChat();
+    showTyping(false);
+    enableInput(false);
+    closeDialog();
+    showPhase('over', this.#wishes.mode);
+    showReportable(this.#cam?.canReport ?? false);
+    showStatus(title, text, [{ label: t('next'), run: () => this.next() }]);
+  }
+
+  #block() {
+    this.#cam?.block();
+    this.#over(t('blocked'), t('blocked_text'));
+    clearConversation();
+  }
+
+  /** @param {import('../../src/index.js').ReportReason} reason */
+  #report(reason) {
+    const inChat = document.body.dataset.phase === 'chat' || document.body.dataset.phase === 'over';
+    try {
+      const code = this.#cam?.report(reason) ?? '';
+      const words = t('reported_text', { code });
+      if (inChat) {
+        clearConversation();
+        this.#over(t('reported'), words);
+      } else showHint(`${t('reported')} ${words}`);
+    } catch {
+      showHint(t('error_internal_text'));
+    }
+    showReportable(false);
+  }
+
+  /** @param {import('../../src/index.js').AnonCamError} error */
+  #failed(error) {
+    const { title, text } = errorWords(error);
+    if (this.#detached || error.code === 'aborted' || error.code === 'closed') return;
+    this.#problem(title, text, error);
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} text
+   * @param {import('../../src/index.js').AnonCamError} [error]
+   */
+  #problem(title, text, error) {
+    const code = error?.code ?? 'site';
+    this.#clearTimers();
+    showPhase('problem', this.#wishes.mode);
+    showReportable(this.#cam?.canReport ?? false);
+    document.body.dataset.problem = code;
+    const again = code === 'protocol'
+      ? { label: t('reload'), run: () => location.reload() }
+      : { label: t('try_again'), run: () => this.search() };
+    const back = { label: t('back'), run: () => history.back() };
+    showStatus(title, text, code === 'unsupported' || code === 'banned' ? [{ ...back, kind: 'primary' }] : [again, back]);
+    const wait = error ? retryAfterMs(error) : null;
+    if (wait !== null) this.#later(wait, () => this.search());
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key !== 'Escape' || event.isComposing || dialogOpen() || !['chat', 'over'].includes(document.body.dataset.phase ?? '')) return;
+    if (document.body.dataset.view !== 'stage' || event.repeat) return;
+    event.preventDefault();
+    if (performance.now() - this.#matchedAt < NEXT_GUARD_MS) return;
+    if (performance.now() - this.#escapedAt < DOUBLE_ESC_MS) {
+      this.#escapedAt = -Infinity;
+      return this.next();
+    }
+    this.#escapedAt = performance.now();
+    announce(t('esc_again'));
+    this.#aside(t('esc_again'), false);
+  }
+
+  /**
+   * @param {number} ms
+   * @param {() => unknown} action unless something else happens first
+   */
+  #later(ms, action) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  #clearTimers() {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+}

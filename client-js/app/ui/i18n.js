@@ -1,0 +1,49 @@
+// Words in seven languages, one catalogue loaded at a time.
+
+/** @type {Record<string, string>} */
+let catalogue = {};
+
+/** The language that is shown. */
+export const language = () => document.documentElement.lang;
+
+/**
+ * A text with its values put in.
+ * @param {string} key
+ * @param {Record<string, string|number>} [values]
+ */
+export function t(key, values = {}) {
+  return (catalogue[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name];
+    return typeof value === 'number' ? number(value) : (value ?? '');
+  });
+}
+
+/** @param {number} value */
+export const number = (value) => new Intl.NumberFormat(language()).format(value);
+
+/**
+ * Loads a catalogue and puts it into the page.
+ * @param {string} lang
+ */
+export async function useLanguage(lang) {
+  const root = document.documentElement;
+  try {
+    const answer = await fetch(`/i18n/${lang}.json`, { credentials: 'omit' });
+    catalogue = await answer.json();
+    root.lang = lang;
+    root.dir = lang === 'ar' ? 'rtl' : 'ltr';
+    translate(document);
+  } finally {
+    root.classList.remove('untranslated');
+  }
+}
+
+/**
+ * Puts the current language's words into everything that names its text.
+ * @param {ParentNode} root
+ */
+export function translate(root) {
+  for (const element of root.querySelectorAll('[data-t]')) element.textContent = t(/** @type {HTMLElement} */ (element).dataset.t ?? '');
+  for (const element of root.querySelectorAll('[data-label]')) element.setAttribute('aria-label', t(/** @type {HTMLElement} */ (element).dataset.label ?? ''));
+  for (const element of root.querySelectorAll('[data-placeholder]')) element.setAttribute('placeholder', t(/** @type {HTMLElement} */ (element).dataset.placeholder ?? ''));
+}

@@ -1,0 +1,52 @@
+// Serves the page as the product does (same files, same Content-Security-Policy), with the fixtures beside it: `?state=NAME` shows a
+// state without a server. The fixtures are no part of the page: only this test server has them.
+
+import { createReadStream, existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const client = fileURLToPath(new URL('../../client-js/', import.meta.url));
+const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url));
+const TYPES = {
+  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json', '.svg': 'image/svg+xml', '.txt': 'text/plain; charset=utf-8',
+};
+export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** The file behind a path of the site; null if there is none. */
+function fileOf(path) {
+  const safe = normalize(path).replace(/^(\.\.[/\\])+/, '');
+  if (safe.startsWith('/src/')) return join(client, safe);
+  if (safe.startsWith('/fixtures/')) return join(fixtures, safe.slice(10));
+  if (safe === '/') return join(client, 'app/index.html');
+  const plain = join(client, 'app', safe);
+  return extname(safe) ? plain : `${plain}.html`;
+}
+
+/** @param {number} [port] */
+export function servePage(port = 0) {
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    const file = fileOf(url.pathname);
+    if (!file || !existsSync(file)) return response.writeHead(404).end();
+    response.setHeader('Content-Type', TYPES[extname(file)] ?? 'application/octet-stream');
+    response.setHeader('Content-Security-Policy', CSP);
+    response.setHeader('Cache-Control', 'no-store');
+    if (url.pathname === '/' && url.searchParams.has('state')) {
+      const page = await readFile(file, 'utf8');
+      return response.end(page.replace('src="/main.js"', 'src="/fixtures/states.js"'));
+    }
+    createReadStream(file).pipe(response);
+  });
+  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({
+    origin: `http://127.0.0.1:${server.address().port}`,
+    close: () => server.close(),
+  })));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { origin } = await servePage(Number(process.argv[2] ?? 0));
+  console.log(`${origin}/?state=landing`);
+}
