@@ -1,0 +1,22 @@
+//! Load generator for `AnonCam`: pairing latency at scale, honestly.
+//!
+//! The way of a run through the crate: [`quic`] and [`wt`] are a small client of their own.
+
+#![allow(clippy::cast_sign_loss, reason = "lengths of time and counts are never negative")]
+
+pub mod cli;
+pub mod limits;
+pub mod options;
+pub mod output;
+pub mod quic;
+pub mod report;
+pub mod rng;
+pub mod run;
+pub mod scenario;
+pub mod schedule;
+pub mod settings;
+pub mod span;
+pub mod stats;
+pub mod time;
+pub mod worker;
+pub mod wt;

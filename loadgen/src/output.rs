@@ -1,0 +1,141 @@
+//! Where a run's results go: the live line, the end report, and files, written as the run goes on.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use crate::options::Options;
+use crate::report::{Interval, Report};
+use crate::run::INTERRUPTED;
+use crate::run::collect::Watch;
+use crate::settings::Kind;
+use crate::stats::recorder::{Metric, Views};
+
+/// The files of one run.
+pub struct Output {
+    live: bool,
+    json: Option<PathBuf>,
+    jsonl: Option<File>,
+    to_stdout: bool,
+    failed: Option<String>,
+}
+
+impl Output {
+    /// Opens every file before the run, so that a wrong path does not cost one.
+    pub fn open(_kind: Kind, options: &Options) -> Result<Self, String> {
+        let force = options.force.unwrap_or(false);
+        let to_stdout = options.json.as_deref() == Some("-");
+        let json = options.json.as_ref().filter(|_| !to_stdout).map(PathBuf::from);
+        if let Some(path) = &json {
+            create(path, force)?;
+        }
+        Ok(Self {
+            live: !options.quiet.unwrap_or(false) && io::stderr().is_terminal(),
+            json,
+            jsonl: options.jsonl.as_ref().map(|path| create(path, force)).transpose()?,
+            to_stdout,
+            failed: None,
+        })
+    }
+
+    /// Writes the end report.
+    pub fn finish(&mut self, report: &Report, text: &str) -> Result<(), String> {
+        if self.live {
+            complain_raw("\n");
+        }
+        let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+        if let Some(path) = &self.json {
+            fs::write(path, &json).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        if self.to_stdout {
+            print(&json);
+            complain_raw(text);
+        } else {
+            print(text);
+        }
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Watch for Output {
+    fn interval(&mut self, interval: &Interval, _main: Metric, _views: Option<&Views>) {
+        if self.live {
+            complain_raw(&format!("\r\x1b[K{}", live_line(interval)));
+        }
+        if let Some(file) = &mut self.jsonl {
+            let line = serde_json::to_string(interval).unwrap_or_default();
+            // The first error is reported at the end; the run goes on.
+            if let Err(error) = writeln!(file, "{line}") {
+                self.failed.get_or_insert(format!("--jsonl: {error}"));
+            }
+        }
+    }
+}
+
+fn live_line(now: &Interval) -> String {
+    let phase = if now.measuring { "load" } else { "opening" };
+    let rate = now.operations as f64 / now.seconds.max(0.001);
+    let ms = |us: u64| us as f64 / 1000.0;
+    let mut line = format!(
+        "{:>5.0} s {phase:<7} {rate:>8.0}/s  open {}  in chat {}  p50 {:.2}  p99 {:.2} ms  own {:.2} CPUs",
+        now.at_s,
+        now.open,
+        now.in_chat,
+        ms(now.p50_us),
+        ms(now.p99_us),
+        now.own_cpus
+    );
+    if now.server_rss_bytes > 0 {
+        let mib = now.server_rss_bytes as f64 / 1024.0 / 1024.0;
+        let _ = write!(line, "  server {:.2} CPUs {mib:.0} MiB", now.server_cpus);
+    }
+    line
+}
+
+/// Creates a file that must not exist, unless `force`.
+pub fn create(path: &Path, force: bool) -> Result<File, String> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(!force).create(true).truncate(force);
+    options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => format!("{} exists: --force overwrites it", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    })
+}
+
+/// Prints to standard output; a closed pipe is no error.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints an error.
+pub fn complain(text: &str) {
+    complain_raw(&format!("anoncam-loadgen: {text}\n"));
+}
+
+fn complain_raw(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// From now on the first Ctrl-C ends the run and the second the program.
+pub fn on_interrupt() {
+    extern "C" fn interrupt(_signal: libc::c_int) {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+        // SAFETY: resetting a handler is async-signal-safe.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+        }
+    }
+    let handler = interrupt as extern "C" fn(libc::c_int);
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the handler only stores to an atomic and resets itself, both async-signal-safe.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::signal(signal, handler as *const () as libc::sighandler_t);
+        }
+    }
+}

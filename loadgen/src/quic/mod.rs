@@ -1,0 +1,7 @@
+//! QUIC from the client's side: quinn-proto driven directly, few sockets, little memory a connection.
+
+pub mod crypto;
+pub mod net;
+pub mod socket;
+pub mod verify;
+pub mod wheel;

@@ -1,0 +1,151 @@
+//! Where the load goes: from options and client-config.json to a checked [`Target`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+use super::http::{self, Url};
+use crate::options::{Options, source_addresses};
+use crate::quic::net::Target;
+use crate::quic::verify::{CertHash, Trust};
+use crate::wt::session::Request;
+
+/// Highest protocol version that this client speaks.
+const PROTOCOL: u32 = 1;
+/// Idle timeout that Chromium and Firefox offer.
+const BROWSER_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_SITE: &str = "http://127.0.0.1:8080";
+
+#[derive(Deserialize)]
+struct ClientConfig {
+    protocol: u32,
+    webtransport: WebTransport,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WebTransport {
+    url: String,
+    #[serde(default)]
+    server_certificate_hashes: Vec<String>,
+}
+
+/// Finds the server. Errors are sentences that say what to do.
+pub fn resolve(options: &Options) -> Result<Target, String> {
+    if let Some(transport) = options.transport.as_deref().filter(|transport| *transport != "wt") {
+        return Err(format!("--transport {transport} is not served by this generator: use wt"));
+    }
+    let insecure = options.insecure.unwrap_or(false);
+    let (url, mut hashes, mut origin) = match &options.webtransport_url {
+        Some(url) => (Url::parse(url)?, Vec::new(), None),
+        None => ask_site(options, insecure)?,
+    };
+    if !url.https {
+        return Err(format!("the WebTransport URL {} has to be https", url.origin()));
+    }
+    if let Some(given) = &options.cert_hash {
+        hashes = given.iter().map(|hash| cert_hash(hash)).collect::<Result<_, _>>()?;
+    }
+    if let Some(given) = &options.origin {
+        origin = Some(given.clone());
+    }
+    let trust = match () {
+        () if insecure => Trust::Anything,
+        () if !hashes.is_empty() => Trust::Hashes(hashes),
+        () => Trust::System,
+    };
+    let address = url.resolve()?;
+    allow(address, options)?;
+    Ok(Target {
+        address,
+        server_name: url.host.clone(),
+        request: Request {
+            authority: url.authority(),
+            path: url.path.clone(),
+            origin: origin.unwrap_or_else(|| url.origin()),
+        },
+        trust,
+        sources: source_addresses(options.source_addr.as_deref().unwrap_or_default())?,
+        idle_timeout: options
+            .idle_timeout
+            .map_or(BROWSER_IDLE_TIMEOUT, |span| Duration::from_secs_f64(span.as_seconds())),
+        keep_alive: options.keep_alive.map(|span| Duration::from_secs_f64(span.as_seconds())),
+    })
+}
+
+/// Reads client-config.json from the site: where to connect, which certificates, and the site's origin.
+fn ask_site(options: &Options, insecure: bool) -> Result<(Url, Vec<CertHash>, Option<String>), String> {
+    let site = Url::parse(options.url.as_deref().unwrap_or(DEFAULT_SITE))?;
+    allow(site.resolve()?, options)?;
+    let trust = if insecure { Trust::Anything } else { Trust::System };
+    let page =
+        Url { path: format!("{}/client-config.json", site.path.trim_end_matches('/')), ..site.clone() };
+    let text = http::get(&page, &trust)
+        .map_err(|why| format!("{why} (is the server running, is --url its site?)"))?;
+    let config: ClientConfig = serde_json::from_slice(&text)
+        .map_err(|error| format!("{}{} is not a client-config.json: {error}", site.origin(), page.path))?;
+    if config.protocol != PROTOCOL {
+        return Err(format!(
+            "the server speaks version {} of the protocol and this generator version {PROTOCOL}: use the generator \
+             of the server's release",
+            config.protocol
+        ));
+    }
+    let hashes = config.webtransport.server_certificate_hashes.iter().map(|hash| cert_hash(hash));
+    Ok((Url::parse(&config.webtransport.url)?, hashes.collect::<Result<_, _>>()?, Some(site.origin())))
+}
+
+fn cert_hash(text: &str) -> Result<CertHash, String> {
+    let bytes = STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).unwrap_or_default();
+    bytes.try_into().map_err(|_| format!("\"{text}\" is not the base64 of a SHA-256 hash"))
+}
+
+fn allow(address: SocketAddr, options: &Options) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() || options.allow_remote.unwrap_or(false) {
+        return Ok(());
+    }
+    Err(format!(
+        "{address} is not this machine: with --allow-remote you say that you are entitled to put load on it"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn direct(url: &str) -> Options {
+        Options { webtransport_url: Some(url.into()), ..Options::default() }
+    }
+
+    #[test]
+    fn another_machine_has_to_be_allowed() {
+        let remote = direct("https://192.0.2.1:4433/v1");
+        assert!(resolve(&remote).unwrap_err().contains("--allow-remote"));
+        assert!(resolve(&Options { allow_remote: Some(true), ..remote }).is_ok());
+        assert!(resolve(&direct("https://127.9.9.9:4433/v1")).is_ok());
+        assert!(resolve(&direct("https://[::ffff:127.0.0.1]:4433/v1")).is_ok());
+    }
+
+    #[test]
+    fn trust_follows_from_what_is_known_of_the_certificate() {
+        let url = direct("https://127.0.0.1:4433/v1");
+        assert_eq!(resolve(&url).unwrap().trust, Trust::System);
+        assert_eq!(resolve(&Options { insecure: Some(true), ..url.clone() }).unwrap().trust, Trust::Anything);
+        let hash = STANDARD.encode([7; 32]);
+        let pinned = resolve(&Options { cert_hash: Some(vec![hash]), ..url.clone() }).unwrap();
+        assert_eq!(pinned.trust, Trust::Hashes(vec![[7; 32]]));
+        let short = Options { cert_hash: Some(vec!["AAAA".into()]), ..url };
+        assert!(resolve(&short).unwrap_err().contains("SHA-256"));
+    }
+
+    #[test]
+    fn no_server_is_said_plainly() {
+        // Port 9 (discard) of a loopback address that nothing listens on.
+        let options = Options { url: Some("http://127.254.254.254:9".into()), ..Options::default() };
+        let error = resolve(&options).unwrap_err();
+        assert!(error.contains("no server answers") && error.contains("--url"), "{error}");
+    }
+}

@@ -1,0 +1,4 @@
+//! Counting and timing: what the load threads saw, what the processes cost, and how well this program kept up.
+
+pub mod process;
+pub mod recorder;

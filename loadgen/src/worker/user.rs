@@ -1,0 +1,391 @@
+//! A virtual user: where its session stands in the AnonCam protocol, and what each frame changes.
+//!
+//! In: the session's events, and what a scenario asks for. Out: frames, measurements, and [`Did`]s for the scenario.
+
+use bytes::Bytes;
+
+use super::Worker;
+use super::message::{self, Ended, Matched, Notice, Stamp};
+use super::pairs::End;
+use crate::quic::net::{Gone, NetEvent, SessionId, What};
+use crate::scenario::Scenario;
+use crate::stats::recorder::{Count, Metric};
+use crate::time::{Nanos, now};
+use crate::wt::frame;
+use crate::wt::session::End as SessionEnd;
+
+/// Where a user stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Connecting, or waiting for WELCOME.
+    Opening,
+    /// Connected, neither in a chat nor looking for one.
+    Idle,
+    /// FIND was sent.
+    Looking,
+    /// MATCHED arrived.
+    InChat,
+}
+
+/// One virtual user.
+pub struct User {
+    /// Its session.
+    pub session: SessionId,
+    /// Where it stands.
+    pub state: State,
+    /// When its present wish (to be open, to find someone) was meant to be sent, and when it was.
+    intended: Nanos,
+    sent: Nanos,
+    /// Counts FINDs.
+    n: u32,
+    /// The chat, while in one.
+    pub chat: u32,
+    /// Its role in the chat.
+    pub offerer: bool,
+    /// Whether it looked for video.
+    pub video: bool,
+    /// Whether the present wish is a "next".
+    is_next: bool,
+    /// Grows with every change of state, which voids the timers set before.
+    pub epoch: u32,
+    /// When MATCHED arrived.
+    pub matched: Nanos,
+    /// What the scenario counts.
+    pub progress: u32,
+    /// Place in the list of idle users, while idle.
+    idle_place: u32,
+}
+
+impl User {
+    /// A user whose connection has just been started.
+    pub fn new(session: SessionId, intended: Nanos, sent: Nanos) -> Self {
+        Self {
+            session,
+            state: State::Opening,
+            intended,
+            sent,
+            n: 0,
+            chat: 0,
+            offerer: false,
+            video: false,
+            is_next: false,
+            epoch: 0,
+            matched: 0,
+            progress: 0,
+            idle_place: 0,
+        }
+    }
+}
+
+/// What a scenario is told about a user.
+#[derive(Debug)]
+pub enum Did {
+    /// WELCOME arrived.
+    Ready,
+    /// MATCHED arrived.
+    Matched,
+    /// The stranger ended the chat.
+    Ended,
+    /// A relayed frame arrived.
+    Frame(Stamp),
+    /// The session ended, wished or not. The user is no more.
+    Gone,
+}
+
+/// The users of one thread.
+#[derive(Default)]
+pub struct Users {
+    slots: Vec<Option<User>>,
+    idle: Vec<SessionId>,
+    open: u64,
+    in_chat: u64,
+}
+
+impl Users {
+    /// Adds a user.
+    pub fn insert(&mut self, session: SessionId, user: User) {
+        if self.slots.len() <= session.index() {
+            self.slots.resize_with(session.index() + 1, || None);
+        }
+        self.slots[session.index()] = Some(user);
+    }
+
+    /// A user.
+    pub fn get(&self, session: SessionId) -> Option<&User> {
+        self.slots.get(session.index())?.as_ref().filter(|user| user.session == session)
+    }
+
+    /// A user, to be changed.
+    pub fn get_mut(&mut self, session: SessionId) -> Option<&mut User> {
+        self.slots.get_mut(session.index())?.as_mut().filter(|user| user.session == session)
+    }
+
+    /// Idle users.
+    pub fn idle(&self) -> &[SessionId] {
+        &self.idle
+    }
+
+    /// Users whose session is open.
+    pub fn open(&self) -> u64 {
+        self.open
+    }
+
+    /// Users in a chat.
+    pub fn in_chat(&self) -> u64 {
+        self.in_chat
+    }
+
+    /// All sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.slots.iter().flatten().map(|user| user.session)
+    }
+
+    fn set_state(&mut self, session: SessionId, state: State) {
+        let place = self.idle.len() as u32;
+        let Some(user) = self.get_mut(session) else { return };
+        let before = std::mem::replace(&mut user.state, state);
+        user.epoch = user.epoch.wrapping_add(1);
+        let old_place = user.idle_place;
+        if state == State::Idle {
+            user.idle_place = place;
+        }
+        self.open += u64::from(before == State::Opening);
+        self.in_chat = self.in_chat + u64::from(state == State::InChat) - u64::from(before == State::InChat);
+        if before == State::Idle && state != State::Idle {
+            self.leave_idle(old_place);
+        } else if before != State::Idle && state == State::Idle {
+            self.idle.push(session);
+        }
+    }
+
+    fn leave_idle(&mut self, place: u32) {
+        self.idle.swap_remove(place as usize);
+        if let Some(moved) = self.idle.get(place as usize).copied()
+            && let Some(user) = self.get_mut(moved)
+        {
+            user.idle_place = place;
+        }
+    }
+
+    fn remove(&mut self, session: SessionId) -> Option<User> {
+        self.get(session)?;
+        let user = self.slots[session.index()].take()?;
+        self.open -= u64::from(user.state != State::Opening);
+        self.in_chat -= u64::from(user.state == State::InChat);
+        if user.state == State::Idle {
+            self.leave_idle(user.idle_place);
+        }
+        Some(user)
+    }
+}
+
+/// Sends FIND for a user that is idle, or "next" for one in a chat. `intended` is when it was meant to be sent.
+pub fn find(worker: &mut Worker, session: SessionId, intended: Nanos, video: bool) {
+    let Some(user) = worker.users.get_mut(session) else { return };
+    user.n += 1;
+    user.intended = intended;
+    user.sent = now();
+    user.is_next = user.state == State::InChat;
+    user.video = video;
+    let frame = message::find(user.n, video, &worker.settings.interests);
+    worker.users.set_state(session, State::Looking);
+    worker.net.send(session, frame);
+}
+
+/// Leaves the chat or the queue.
+pub fn leave(worker: &mut Worker, session: SessionId) {
+    if worker.users.get(session).is_some_and(|user| matches!(user.state, State::InChat | State::Looking)) {
+        worker.net.send(session, message::leave());
+        worker.users.set_state(session, State::Idle);
+    }
+}
+
+/// Sends a stamped frame in the user's chat.
+pub fn send(
+    worker: &mut Worker,
+    session: SessionId,
+    frame_type: u8,
+    kind: u8,
+    size: usize,
+    intended: Nanos,
+) -> bool {
+    let Some(user) = worker.users.get(session).filter(|user| user.state == State::InChat) else {
+        return false;
+    };
+    let stamp = Stamp { chat: user.chat, run: worker.shared.run, kind, intended, sent: now() };
+    worker.recorder.scheduled(Count::FramesSent, intended);
+    worker.net.send(session, stamp.encode(frame_type, size));
+    true
+}
+
+/// Closes a user's session.
+pub fn close(worker: &mut Worker, session: SessionId) {
+    if worker.users.remove(session).is_some() {
+        worker.recorder.count(Count::Closed, 1);
+        worker.net.close(session, 0);
+    }
+}
+
+/// A session had to be open by now.
+pub fn open_deadline(worker: &mut Worker, scenario: &mut dyn Scenario, session: SessionId) {
+    if worker.users.get(session).is_some_and(|user| user.state == State::Opening) {
+        worker.net.close(session, 0);
+        gone(worker, scenario, session, "no WELCOME within --timeout");
+    }
+}
+
+/// Takes one event of the thread's connections.
+pub fn handle(worker: &mut Worker, scenario: &mut dyn Scenario, event: NetEvent) {
+    let NetEvent { session, at, what } = event;
+    let Some(user) = worker.users.get(session) else { return };
+    match what {
+        What::Handshaken => worker.recorder.latency(Metric::Handshake, user.intended, user.sent, at),
+        What::Open => worker.net.send(session, message::hello(worker.settings.protocol_version)),
+        What::Frame(frame_type, payload) => handle_frame(worker, scenario, session, at, frame_type, &payload),
+        What::Gone(why) => gone(worker, scenario, session, &in_words(&why)),
+    }
+}
+
+fn handle_frame(
+    worker: &mut Worker,
+    scenario: &mut dyn Scenario,
+    session: SessionId,
+    at: Nanos,
+    frame_type: u8,
+    payload: &Bytes,
+) {
+    match frame_type {
+        frame::SIGNAL | frame::TEXT => relayed(worker, scenario, session, at, frame_type, payload),
+        frame::MATCHED => matched(worker, scenario, session, at, payload),
+        frame::ENDED => {
+            let ended = serde_json::from_slice::<Ended>(payload).ok();
+            let Some(user) = worker.users.get(session) else { return };
+            worker.recorder.count(Count::Ended, 1);
+            if user.state == State::InChat && ended.is_some_and(|ended| ended.chat == user.chat) {
+                worker.users.set_state(session, State::Idle);
+                scenario.did(worker, session, Did::Ended);
+            }
+        }
+        frame::WELCOME => {
+            let Some(user) = worker.users.get(session).filter(|user| user.state == State::Opening) else {
+                return;
+            };
+            worker.recorder.latency(Metric::Open, user.intended, user.sent, at);
+            worker.recorder.count(Count::Opened, 1);
+            worker.users.set_state(session, State::Idle);
+            worker.decided();
+            scenario.did(worker, session, Did::Ready);
+        }
+        frame::WAITING => worker.recorder.count(Count::Waiting, 1),
+        frame::NOTICE => {
+            worker.recorder.count(Count::Notices, 1);
+            let code =
+                serde_json::from_slice::<Notice>(payload).map_or("unreadable".into(), |notice| notice.code);
+            worker.recorder.failure(&format!("NOTICE {code}"));
+        }
+        // A client ignores unknown server types (docs/PROTOCOL.md section 2).
+        _ => {}
+    }
+}
+
+fn matched(worker: &mut Worker, scenario: &mut dyn Scenario, session: SessionId, at: Nanos, payload: &Bytes) {
+    let Ok(matched) = serde_json::from_slice::<Matched<'_>>(payload) else {
+        worker.recorder.failure("a MATCHED that is not the protocol's JSON");
+        return;
+    };
+    let Some(user) = worker.users.get_mut(session) else { return };
+    if user.state != State::Looking || matched.n != user.n {
+        return;
+    }
+    user.chat = matched.chat;
+    user.offerer = matched.role == "offerer";
+    user.matched = at;
+    user.progress = 0;
+    let own = End { intended: user.intended, sent: user.sent, matched: at };
+    let is_next = user.is_next;
+    worker.users.set_state(session, State::InChat);
+    worker.recorder.scheduled(Count::Matched, own.intended);
+    let metric = if is_next { Metric::Next } else { Metric::Find };
+    worker.recorder.latency(metric, own.intended, own.sent, at);
+    if let Some(other) = worker.shared.pairs.meet(matched.chat, own) {
+        let intended = own.intended.max(other.intended);
+        let sent = own.sent.max(other.sent);
+        worker.recorder.latency(Metric::Pair, intended, sent, own.matched);
+        worker.recorder.latency(Metric::Pair, intended, sent, other.matched);
+        let waited = intended - own.intended.min(other.intended);
+        worker.recorder.latency(Metric::PairWait, intended, intended, intended + waited);
+    }
+    scenario.did(worker, session, Did::Matched);
+}
+
+fn relayed(
+    worker: &mut Worker,
+    scenario: &mut dyn Scenario,
+    session: SessionId,
+    at: Nanos,
+    frame_type: u8,
+    payload: &Bytes,
+) {
+    let Some(stamp) = Stamp::decode(payload) else { return };
+    let Some(user) = worker.users.get(session) else { return };
+    if user.state != State::InChat || user.chat != stamp.chat {
+        return;
+    }
+    if stamp.run != worker.shared.run {
+        // From another process, whose clock is not ours: send it back as it came, marked as answered.
+        if stamp.kind != Stamp::ECHO {
+            let echo = Stamp { kind: Stamp::ECHO, ..stamp };
+            worker.net.send(session, echo.encode(frame_type, payload.len()));
+        }
+        scenario.did(worker, session, Did::Frame(stamp));
+        return;
+    }
+    let metric = if stamp.kind == Stamp::ECHO { Metric::RoundTrip } else { Metric::Relay };
+    worker.recorder.latency(metric, stamp.intended, stamp.sent, at);
+    worker.recorder.scheduled(Count::FramesReceived, stamp.intended);
+    worker.recorder.count(Count::BytesReceived, payload.len() as u64);
+    if stamp.kind != Stamp::ECHO {
+        scenario.did(worker, session, Did::Frame(stamp));
+    }
+}
+
+fn gone(worker: &mut Worker, scenario: &mut dyn Scenario, session: SessionId, why: &str) {
+    let Some(user) = worker.users.remove(session) else { return };
+    if user.state == State::Opening {
+        worker.decided();
+        worker.recorder.count(Count::OpenFailed, 1);
+    } else {
+        worker.recorder.count(Count::Lost, 1);
+    }
+    worker.recorder.failure(why);
+    scenario.did(worker, session, Did::Gone);
+}
+
+/// Few words, the same for all endings alike, so that a report can count them.
+fn in_words(gone: &Gone) -> String {
+    match gone {
+        Gone::Connection(why) => why.clone(),
+        Gone::Session(SessionEnd::Status(403)) => "HTTP 403: the server does not allow this Origin".into(),
+        Gone::Session(SessionEnd::Status(404)) => "HTTP 404: no WebTransport at this path".into(),
+        Gone::Session(SessionEnd::Status(status)) => format!("HTTP {status}"),
+        Gone::Session(SessionEnd::Closed(code, reason)) => {
+            let name = match code {
+                0 => "done",
+                1 => "protocol error",
+                2 => "frame too large",
+                3 => "too many requests",
+                4 => "banned",
+                5 => "draining",
+                6 => "idle",
+                7 => "internal",
+                8 => "full",
+                _ => "unknown code",
+            };
+            // JSON reasons carry times that differ from one to the next.
+            let plain = if reason.starts_with('{') || reason.is_empty() { "" } else { reason };
+            format!("closed by the server: {code} {name} {plain}").trim_end().to_string()
+        }
+        Gone::Session(SessionEnd::Protocol(what)) => format!("not the protocol: {what}"),
+        Gone::Session(SessionEnd::Stuck) => "the server stopped reading (256 KiB waiting)".into(),
+    }
+}
