@@ -18,7 +18,7 @@ quick: ## what can be checked in a minute, with nothing to install
 e2e: setup ## the journeys in real Chromium and Firefox
 	scripts/e2e.sh
 
-bench: ## in-process benchmarks; what they mean is in docs/BENCHMARKS.md
+bench: ## in-process benchmarks
 	cargo bench --workspace
 
 fmt: ## format the Rust code

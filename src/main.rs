@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anoncam::config::{Arguments, Command, Config, ConfigError};
+use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops::{self, Request, Signals};
 use anoncam::privacy::Wiping;
 use anoncam::server::Server;
@@ -20,19 +20,23 @@ const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::CheckConfig { file }) = &arguments.command {
-        return match Config::check_file(file) {
-            Ok(config) => {
-                say(&format!("ok\n{config}"));
-                ExitCode::SUCCESS
-            }
+    match &arguments.command {
+        Some(Command::CheckConfig { file }) => match Config::check_file(file) {
+            Ok(config) => tell(&format!("ok\n{config}")),
             Err(error) => wrong(&error),
-        };
+        },
+        Some(Command::Settings) => {
+            let all: Vec<_> = SETTINGS.iter().map(ToString::to_string).collect();
+            tell(&all.join("\n\n"))
+        }
+        None => match Config::load(&arguments) {
+            Ok(config) => serve(config),
+            Err(error) => wrong(&error),
+        },
     }
-    let config = match Config::load(&arguments) {
-        Ok(config) => config,
-        Err(error) => return wrong(&error),
-    };
+}
+
+fn serve(config: Config) -> ExitCode {
     ops::log::start(config.log);
     ops::panic::report_place_only();
     for warning in &config.warnings {
@@ -71,6 +75,11 @@ fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     })
+}
+
+fn tell(text: &str) -> ExitCode {
+    say(text);
+    ExitCode::SUCCESS
 }
 
 fn wrong(error: &ConfigError) -> ExitCode {

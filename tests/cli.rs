@@ -39,6 +39,18 @@ fn help_and_version_are_told_and_succeed() {
 }
 
 #[test]
+fn every_setting_is_listed_with_its_variable() {
+    let output = run(&["settings"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        text.contains("shards (ANONCAM_SHARDS)\n") && text.contains("turn.ttl_s (ANONCAM_TURN_TTL_S)\n"),
+        "{text}"
+    );
+    assert!(text.matches("Default").count() >= 10, "{text}");
+}
+
+#[test]
 fn a_right_file_is_ok_and_a_wrong_one_is_explained() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("anoncam.toml");

@@ -24,9 +24,10 @@ Examples:
   anoncam --shards 2 --log debug           two shards, a talkative log (still nothing about a person)
   anoncam --config /etc/anoncam.toml       settings from a file
   anoncam check-config /etc/anoncam.toml   is the file right? prints ok, or each line that is wrong
+  anoncam settings                         everything that a file or the environment can set
 
 Without a certificate the server stays on loopback and makes one for itself. Flags win over environment variables
-(ANONCAM_LISTEN, ANONCAM_MAX_SESSIONS, ...), those over the file. All settings: docs/OPERATIONS.md.";
+(ANONCAM_LISTEN, ANONCAM_MAX_SESSIONS, ...), those over the file.";
 
 /// Anonymous chat with a stranger, by text or video: the server and its page.
 #[derive(Clone, Debug, Default, Parser)]
@@ -61,6 +62,8 @@ pub enum Command {
         /// The TOML file
         file: PathBuf,
     },
+    /// List every setting: its key and variable, what it does, its default and what it can cost
+    Settings,
 }
 
 /// The variables of this program, by their prefix.

@@ -1,5 +1,6 @@
 //! The one table of settings: each with its key, its default, what it can cost, and how a value gets into the draft.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::value::{LogLevel, Value};
@@ -19,6 +20,12 @@ impl Setting {
     /// The environment variable of this setting.
     pub fn variable(&self) -> String {
         format!("ANONCAM_{}", self.key.to_uppercase().replace('.', "_"))
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})\n    {}", self.key, self.variable(), self.about)
     }
 }
 
