@@ -18,13 +18,13 @@
 //! The parts, from the wire up: `codes`, `varint`, `frame`, `qpack`, `head`, `request`, `control`, `capsule`, `response`,
 //! `policy`, and over all of them `streams` (what each stream is for) and `session`.
 
-mod capsule;
+pub mod capsule;
 pub mod codes;
 mod control;
 mod frame;
 mod head;
 mod policy;
-mod qpack;
+pub mod qpack;
 mod request;
 mod response;
 mod session;
@@ -131,7 +131,7 @@ pub enum Effect {
 
 /// Somebody broke a rule; which part of the connection ends by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     /// The whole connection.
     Connection {
         /// The HTTP/3 error code.
