@@ -146,3 +146,18 @@ fn a_drained_server_has_gone() {
     stop(server);
     assert!(TcpStream::connect(site).is_err(), "nobody listens");
 }
+
+#[test]
+fn metrics_are_counts_on_a_listener_of_their_own() {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let config = Config { listen: any, site: any, metrics: Some(any), shards: 2, ..Config::default() };
+    let server = Server::start(config).expect("a server");
+    let metrics = server.metrics_addr().expect("an address");
+    let text = String::from_utf8(get(metrics, "/metrics").body).expect("UTF-8");
+    assert!(text.contains("\nanoncam_sessions{shard=\"0\"} 0\nanoncam_sessions{shard=\"1\"} 0\n"), "{text}");
+    assert_eq!(get(metrics, "/client-config.json").status, 404, "the page is elsewhere");
+    assert_eq!(get(server.site_addr(), "/metrics").status, 404, "and the metrics are not on the page's port");
+    let rebound = ask(metrics, "GET", "/metrics", &[("Host", "evil.example")]);
+    assert_eq!(rebound.status, 421);
+    stop(server);
+}

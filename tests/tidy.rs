@@ -265,7 +265,7 @@ fn documents_that_are_named_exist() {
                     .take_while(|c| c.is_ascii_alphanumeric() || "/_-.".contains(*c))
                     .collect();
                 let name = name.trim_end_matches(['.', '/']);
-                let is_ours = name.ends_with(".md") || name.ends_with(".json");
+                let is_ours = Path::new(name).extension().is_some_and(|end| end == "md" || end == "json");
                 if is_ours && !root().join(name).exists() && !root().join("client-js").join(name).exists() {
                     broken.push(format!("{}:{}: {name}", file.name(), number + 1));
                 }

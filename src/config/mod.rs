@@ -59,6 +59,8 @@ pub struct Config {
     pub certificate: Option<CertificateFiles>,
     /// The TURN relay that video chats are given.
     pub turn: Option<Turn>,
+    /// Where counts are told to a monitor (TCP, loopback only); `None` means nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Things that are allowed and still look like a mistake, for the log.
     pub warnings: Vec<String>,
 }
@@ -147,7 +149,12 @@ impl Default for Config {
     /// A development server on the usual ports of loopback, with one shard a core.
     fn default() -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // Elsewhere than on Linux sockets cannot be steered by connection ID, so there is one shard.
+        let cores = if cfg!(target_os = "linux") {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        } else {
+            1
+        };
         Self {
             listen: SocketAddr::new(loopback, limits::DEFAULT_LISTEN_PORT),
             site: SocketAddr::new(loopback, limits::DEFAULT_SITE_PORT),
@@ -161,6 +168,7 @@ impl Default for Config {
             public_url: None,
             certificate: None,
             turn: None,
+            metrics: None,
             warnings: Vec::new(),
         }
     }
@@ -193,6 +201,9 @@ impl fmt::Display for Config {
             }
             None => writeln!(f, "  TURN              none: hidden video is not offered"),
         }?;
+        if let Some(metrics) = self.metrics {
+            writeln!(f, "  metrics           http://{metrics}/metrics")?;
+        }
         write!(f, "  log               {}", self.log)
     }
 }

@@ -43,7 +43,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "shards",
-        about: "Threads that own a socket each. Default: one a core. More than cores cost cache misses, not speed.",
+        about: "Threads that own a socket each. Default: one a core. More than cores cost cache misses.",
         apply: |draft, value| {
             value.integer(1..=u64::from(limits::MAX_SHARDS)).map(|count| draft.config.shards = count as u16)
         },
@@ -52,6 +52,17 @@ pub const SETTINGS: &[Setting] = &[
         key: "log",
         about: "off, error, warn, info, debug or trace. Default info. Nothing about a person at any level.",
         apply: |draft, value| value.level().map(|level: LogLevel| draft.config.log = level),
+    },
+    Setting {
+        key: "metrics",
+        about: "TCP address of /metrics for Prometheus, on loopback. Default none. Counts only, no label but the shard.",
+        apply: |draft, value| match value.address()? {
+            address if address.ip().is_loopback() => {
+                draft.config.metrics = Some(address);
+                Ok(())
+            }
+            address => Err(format!("{address} is not loopback, allowed is 127.0.0.1:PORT or [::1]:PORT")),
+        },
     },
     Setting {
         key: "max_sessions",

@@ -97,6 +97,10 @@ fn a_mistake_is_told_with_its_line_its_key_and_what_is_allowed() {
         ("public_url = \"http://x\"", "anoncam.toml:1: public_url: \"http://x\" is not allowed"),
         ("shards = 1\nshards = 2", "anoncam.toml:2: not TOML: duplicate key"),
         ("a b", "anoncam.toml:1: not TOML:"),
+        (
+            "metrics = \"0.0.0.0:9\"",
+            "anoncam.toml:1: metrics: 0.0.0.0:9 is not loopback, allowed is 127.0.0.1:PORT",
+        ),
         ("turn = 3", "anoncam.toml:1: turn: not a table, allowed is [turn] and its keys"),
     ];
     for (text, expected) in told {

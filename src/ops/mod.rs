@@ -2,6 +2,7 @@
 
 mod counters;
 pub mod log;
+pub mod metrics;
 pub mod panic;
 mod signals;
 

@@ -13,7 +13,7 @@ pub enum StartError {
     Bind {
         /// The protocol, and what it is for.
         what: &'static str,
-        /// The flag that names another address.
+        /// What names another address.
         flag: &'static str,
         /// The address.
         address: SocketAddr,
@@ -31,6 +31,10 @@ pub enum StartError {
 impl StartError {
     pub(super) fn site(address: SocketAddr, error: io::Error) -> Self {
         Self::Bind { what: "TCP, the page", flag: "--site", address, error }
+    }
+
+    pub(super) fn metrics(address: SocketAddr, error: io::Error) -> Self {
+        Self::Bind { what: "TCP, metrics", flag: "the setting metrics", address, error }
     }
 
     pub(super) fn listen(address: SocketAddr, error: io::Error) -> Self {

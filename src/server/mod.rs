@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::{Config, Mode};
 use crate::ops::Counters;
-use crate::site::{SiteConfig, SiteSockets};
+use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 
 pub use error::StartError;
-use site_thread::SiteThread;
+use site_thread::{SiteParts, SiteThread};
 
 /// A running server.
 pub struct Server {
@@ -23,6 +23,7 @@ pub struct Server {
     engine: Engine,
     site: SiteThread,
     site_address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     certificates: Arc<CertificateStore>,
     counters: Arc<Counters>,
 }
@@ -38,15 +39,18 @@ impl Server {
         let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
         let sockets = SiteSockets::bind(config.site).map_err(|error| StartError::site(config.site, error))?;
         let site_address = sockets.local_addr();
+        let metrics = bind_metrics(&config, &counters)?;
+        let metrics_address = metrics.as_ref().map(|(sockets, _)| sockets.local_addr());
         let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
             .map_err(|error| StartError::listen(config.listen, error))?;
-        let site = SiteThread::start(
-            sockets,
-            site_config(&config, engine.local_addr(), &certificates, &counters),
-            https(&config, &certificates)?,
-        )
+        let page = Page::new(site_config(&config, engine.local_addr(), &certificates, &counters));
+        let site = SiteThread::start(SiteParts {
+            page: (sockets, page, https(&config, &certificates)?),
+            metrics,
+            certificates: Arc::clone(&certificates),
+        })
         .map_err(StartError::Thread)?;
-        Ok(Self { config, engine, site, site_address, certificates, counters })
+        Ok(Self { config, engine, site, site_address, metrics_address, certificates, counters })
     }
 
     /// Where WebTransport is served.
@@ -57,6 +61,11 @@ impl Server {
     /// Where the page is served.
     pub fn site_addr(&self) -> SocketAddr {
         self.site_address
+    }
+
+    /// Where counts are told to a monitor, if anywhere.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// What to open in a browser.
@@ -133,6 +142,16 @@ fn site_config(
         counters: Arc::clone(counters),
         https: config.site_is_https(),
     }
+}
+
+fn bind_metrics(
+    config: &Config,
+    counters: &Arc<Counters>,
+) -> Result<Option<(SiteSockets, Metrics)>, StartError> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    let sockets = SiteSockets::bind(address).map_err(|error| StartError::metrics(address, error))?;
+    let names = LOOPBACK_NAMES.map(str::to_owned).to_vec();
+    Ok(Some((sockets, Metrics::new(Arc::clone(counters), names))))
 }
 
 fn https(

@@ -8,8 +8,15 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 
 use crate::limits;
-use crate::site::{SiteConfig, SiteSockets};
+use crate::site::{Metrics, Page, SiteSockets};
 use crate::tls::CertificateStore;
+
+/// What the thread serves and looks after.
+pub(super) struct SiteParts {
+    pub page: (SiteSockets, Page, Option<Arc<rustls::ServerConfig>>),
+    pub metrics: Option<(SiteSockets, Metrics)>,
+    pub certificates: Arc<CertificateStore>,
+}
 
 /// A thread that serves until it is stopped or dropped.
 pub(super) struct SiteThread {
@@ -19,20 +26,15 @@ pub(super) struct SiteThread {
 }
 
 impl SiteThread {
-    pub fn start(
-        sockets: SiteSockets,
-        config: SiteConfig,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> io::Result<Self> {
+    pub fn start(parts: SiteParts) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let certificates = Arc::clone(&config.certificates);
+        let SiteParts { page: (sockets, page, tls), metrics, certificates } = parts;
         let thread = std::thread::Builder::new().name("site".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    served = sockets.serve(config, tls) => if let Err(error) = served {
-                        tracing::error!(%error, "the site cannot be served");
-                    },
+                    served = sockets.serve(page, tls) => report("the page", served),
+                    served = serve_metrics(metrics) => report("the metrics", served),
                     () = turn_certificates(&certificates) => {}
                     _ = stopped => {}
                 }
@@ -46,6 +48,20 @@ impl SiteThread {
         drop(self.stop);
         // A panic of the site has been reported when it happened.
         let _ = self.thread.join();
+    }
+}
+
+/// Never ends where there are no metrics to serve.
+async fn serve_metrics(metrics: Option<(SiteSockets, Metrics)>) -> io::Result<()> {
+    match metrics {
+        Some((sockets, metrics)) => sockets.serve(metrics, None).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn report(what: &str, served: io::Result<()>) {
+    if let Err(error) = served {
+        tracing::error!(what, %error, "cannot be served");
     }
 }
 

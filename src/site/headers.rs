@@ -18,9 +18,8 @@ const ALLOWED: [&str; 7] = [
 ];
 
 /// Abilities that are switched off: what could follow a person, sense the room, or ask for money.
-const DENIED: [&str; 26] = [
+const DENIED: [&str; 25] = [
     "accelerometer",
-    "bluetooth",
     "browsing-topics",
     "clipboard-read",
     "clipboard-write",

@@ -5,8 +5,23 @@
 
 mod assets;
 mod headers;
+mod metrics;
 mod respond;
 mod serve;
 
-pub use respond::SiteConfig;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Request, Response};
+
+pub use metrics::Metrics;
+pub use respond::{Page, SiteConfig};
 pub use serve::SiteSockets;
+
+/// A whole answer: everything here is small or embedded.
+pub type Answer = Response<Full<Bytes>>;
+
+/// A function from a request's head to an answer. The body, if there is one, stays unread.
+pub trait Respond: Send + Sync + 'static {
+    /// Answers one request.
+    fn respond<B>(&self, request: &Request<B>) -> Answer;
+}

@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::assets::{self, Asset};
 use super::headers::SecurityHeaders;
+use super::{Answer, Respond};
 use crate::ops::{Counters, ServerState};
 use crate::tls::CertificateStore;
 
@@ -33,44 +34,31 @@ pub struct SiteConfig {
     pub https: bool,
 }
 
-/// The site as a function.
+/// The page as a function.
 #[derive(Debug)]
-pub(super) struct Responder {
+pub struct Page {
     config: SiteConfig,
     security: SecurityHeaders,
 }
 
-type Answer = Response<Full<Bytes>>;
-
-impl Responder {
-    pub fn new(config: SiteConfig) -> Self {
-        let security = SecurityHeaders::new(&config.webtransport_origin, config.https);
-        Self { config, security }
-    }
-
-    /// Answers one request; the body, if there is one, stays unread.
-    pub fn respond<B>(&self, request: &Request<B>) -> Answer {
-        let mut answer = self.answer(request);
+impl Respond for Page {
+    fn respond<B>(&self, request: &Request<B>) -> Answer {
+        let mut answer = refusal(request, &self.config.hosts).unwrap_or_else(|| self.answer(request));
         let headers = answer.headers_mut();
         self.security.apply(headers);
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         answer
     }
+}
+
+impl Page {
+    /// The page and its companions.
+    pub fn new(config: SiteConfig) -> Self {
+        let security = SecurityHeaders::new(&config.webtransport_origin, config.https);
+        Self { config, security }
+    }
 
     fn answer<B>(&self, request: &Request<B>) -> Answer {
-        if !self.is_for_us(request) {
-            return plain(StatusCode::MISDIRECTED_REQUEST, "This server does not answer to that name.\n");
-        }
-        if has_body(request.headers()) {
-            let mut answer = plain(StatusCode::PAYLOAD_TOO_LARGE, "Nothing here takes a body.\n");
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            return answer;
-        }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return answer;
-        }
         match request.uri().path() {
             "/client-config.json" => self.client_config(),
             "/healthz" => self.health(),
@@ -79,17 +67,6 @@ impl Responder {
                 None => not_found(request.headers()),
             },
         }
-    }
-
-    fn is_for_us<B>(&self, request: &Request<B>) -> bool {
-        let mut hosts = request.headers().get_all(header::HOST).iter();
-        let (named, more) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next());
-        let Some(named) = named.filter(|_| more.is_none()) else { return false };
-        let target = request.uri().authority().map_or(named, hyper::http::uri::Authority::as_str);
-        [named, target].iter().all(|name| {
-            let host = without_port(name);
-            self.config.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
-        })
     }
 
     /// PROTOCOL.md section 1. No CORS header: pages of other origins have no business here, and programs need none.
@@ -117,6 +94,35 @@ impl Responder {
             if state == ServerState::Draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
         plain(status, state.as_str())
     }
+}
+
+/// What every listener refuses, whatever the path: another name, a body, a method that changes things.
+pub(super) fn refusal<B>(request: &Request<B>, hosts: &[String]) -> Option<Answer> {
+    if !is_for(request, hosts) {
+        return Some(plain(StatusCode::MISDIRECTED_REQUEST, "This server does not answer to that name.\n"));
+    }
+    if has_body(request.headers()) {
+        let mut answer = plain(StatusCode::PAYLOAD_TOO_LARGE, "Nothing here takes a body.\n");
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return Some(answer);
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Some(answer);
+    }
+    None
+}
+
+fn is_for<B>(request: &Request<B>, hosts: &[String]) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (host, more) = (named.next().and_then(|host| host.to_str().ok()), named.next());
+    let Some(host) = host.filter(|_| more.is_none()) else { return false };
+    let target = request.uri().authority().map_or(host, hyper::http::uri::Authority::as_str);
+    [host, target].iter().all(|name| {
+        let name = without_port(name);
+        hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+    })
 }
 
 fn file(asset: &'static Asset, asked: &HeaderMap, status: StatusCode) -> Answer {
@@ -152,11 +158,11 @@ fn not_found(asked: &HeaderMap) -> Answer {
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Answer {
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Answer {
     with_type(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
 }
 
-fn with_type(status: StatusCode, mime: &'static str, body: Bytes) -> Answer {
+pub(super) fn with_type(status: StatusCode, mime: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(mime));
@@ -179,8 +185,8 @@ fn without_port(authority: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn responder() -> Responder {
-        Responder::new(SiteConfig {
+    fn page() -> Page {
+        Page::new(SiteConfig {
             hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()],
             webtransport_origin: "https://127.0.0.1:4433".into(),
             certificates: Arc::new(
@@ -196,7 +202,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        responder().respond(&request.body(()).expect("a request"))
+        page().respond(&request.body(()).expect("a request"))
     }
 
     #[test]

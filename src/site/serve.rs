@@ -1,6 +1,6 @@
 //! The site's sockets: accepting, bounding and closing TCP connections.
 //!
-//! In: TCP connections. Out: answers of the [`Responder`]. One task a connection, at most [`limits::SITE_CONNECTIONS`]; a
+//! In: TCP connections. Out: answers of a [`Respond`]. One task a connection, at most [`limits::SITE_CONNECTIONS`]; a
 //! connection has [`limits::SITE_HEAD_S`] seconds for a request and lives [`limits::SITE_CONNECTION_S`] at most.
 
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::respond::{Responder, SiteConfig};
+use super::Respond;
 use crate::limits;
 
 /// Sockets that are bound and do not answer yet: the port is known before the rest of the server starts.
@@ -52,9 +52,13 @@ impl SiteSockets {
     }
 
     /// Answers until dropped. Runs on the current tokio runtime.
-    pub async fn serve(self, config: SiteConfig, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        responder: impl Respond,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> io::Result<()> {
         let site = Arc::new(Site {
-            responder: Responder::new(config),
+            responder,
             tls: tls.map(TlsAcceptor::from),
             places: Arc::new(Semaphore::new(limits::SITE_CONNECTIONS)),
         });
@@ -68,8 +72,8 @@ impl SiteSockets {
     }
 }
 
-struct Site {
-    responder: Responder,
+struct Site<R> {
+    responder: R,
     tls: Option<TlsAcceptor>,
     places: Arc<Semaphore>,
 }
@@ -80,7 +84,7 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
     Ok(listener)
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>) {
+async fn accept<R: Respond>(listener: TcpListener, site: Arc<Site<R>>) {
     loop {
         // A place first: who finds none waits in the kernel's backlog, which is bounded too.
         let Ok(place) = Arc::clone(&site.places).acquire_owned().await else { return };
@@ -100,7 +104,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
     }
 }
 
-async fn connection(stream: TcpStream, site: &Site) {
+async fn connection<R: Respond>(stream: TcpStream, site: &Site<R>) {
     // Answers are one write each: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     match &site.tls {
@@ -114,7 +118,7 @@ async fn connection(stream: TcpStream, site: &Site) {
     }
 }
 
-async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin, site: &Site) {
+async fn serve_http<R: Respond>(stream: impl AsyncRead + AsyncWrite + Unpin, site: &Site<R>) {
     let service = service_fn(|request| {
         let answer = site.responder.respond(&request);
         async move { Ok::<_, Infallible>(answer) }

@@ -25,7 +25,9 @@ impl Answer {
 /// Sends a request with these header lines (and `Connection: close`) and reads all of the answer.
 pub fn ask(site: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    headers.iter().for_each(|(name, value)| request.extend([*name, ": ", *value, "\r\n"]));
+    for (name, value) in headers {
+        request.extend([*name, ": ", *value, "\r\n"]);
+    }
     request.push_str("\r\n");
     let mut stream = TcpStream::connect(site).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");

@@ -4,7 +4,10 @@
 //! three check one another.
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::struct_excessive_bools)]
-#![allow(clippy::cast_possible_truncation, reason = "a test helper: each test uses a part of it, and may panic")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "a test helper: each test uses a part of it, and may panic"
+)]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

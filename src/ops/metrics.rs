@@ -1,0 +1,57 @@
+//! The counters as Prometheus reads them. Counts only; the one label is the shard.
+
+use std::fmt::Write as _;
+
+use super::counters::{Counters, ServerState, ShardCounters};
+
+type Read = fn(&ShardCounters) -> u64;
+
+/// Name, kind, help and source of each metric.
+const METRICS: [(&str, &str, &str, Read); 10] = [
+    ("anoncam_sessions", "gauge", "Sessions that are connected.", |shard| shard.online.get()),
+    ("anoncam_waiting", "gauge", "Sessions that wait for a stranger.", |shard| shard.waiting.get()),
+    ("anoncam_chats", "gauge", "Chats that are on.", |shard| shard.chats.get()),
+    ("anoncam_connections", "gauge", "QUIC connections.", |shard| shard.connections.get()),
+    ("anoncam_handshakes", "gauge", "Handshakes that are half-open.", |shard| shard.handshakes.get()),
+    ("anoncam_sessions_opened_total", "counter", "Sessions opened.", |shard| shard.opened.get()),
+    ("anoncam_chats_begun_total", "counter", "Chats begun.", |shard| shard.paired.get()),
+    ("anoncam_frames_relayed_total", "counter", "Frames relayed.", |shard| shard.relayed.get()),
+    ("anoncam_refused_total", "counter", "Connections and sessions turned away.", |shard| {
+        shard.refused.get()
+    }),
+    ("anoncam_shard_panics_total", "counter", "Times a shard was started again.", |shard| shard.panics.get()),
+];
+
+/// All metrics, in the text format, version 0.0.4.
+pub fn text(counters: &Counters) -> String {
+    let mut text = String::new();
+    for (name, kind, help, read) in METRICS {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (shard, counted) in counters.shards().iter().enumerate() {
+            let _ = writeln!(text, "{name}{{shard=\"{shard}\"}} {}", read(counted));
+        }
+    }
+    let accepting = u8::from(counters.state() == ServerState::Open);
+    let help = "Whether newcomers are let in.";
+    let _ = writeln!(text, "# HELP anoncam_open {help}\n# TYPE anoncam_open gauge\nanoncam_open {accepting}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shard_has_its_line_and_nothing_but_the_shard_is_a_label() {
+        let counters = Counters::new(2, 10);
+        counters.shards()[1].chats.add(3);
+        let text = text(&counters);
+        assert!(text.contains(
+            "\n# TYPE anoncam_chats gauge\nanoncam_chats{shard=\"0\"} 0\nanoncam_chats{shard=\"1\"} 3\n"
+        ));
+        assert!(text.ends_with("anoncam_open 1\n"));
+        let mut labels = text.lines().filter_map(|line| line.split_once('{'));
+        assert!(labels.all(|(_, rest)| rest.starts_with("shard=\"") && rest.matches('=').count() == 1));
+    }
+}
