@@ -1,6 +1,6 @@
 # What people type. `make` shows this list; everything else is one command away.
 .DEFAULT_GOAL := help
-.PHONY: help run test quick e2e bench fmt lint deny setup
+.PHONY: help run test quick e2e bench figures fmt lint deny setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ e2e: setup ## the journeys in real Chromium and Firefox
 
 bench: ## in-process benchmarks
 	cargo bench --workspace
+
+figures: ## the server beside other stacks, in one run: docs/benchmarks/server.md
+	benches/figures.py
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -5,13 +5,18 @@ use std::process::ExitCode;
 
 use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops::{self, Request, Signals};
-use anoncam::privacy::Wiping;
 use anoncam::server::Server;
 use clap::Parser;
 
 /// Freed memory is wiped, in the whole process.
+#[cfg(not(feature = "unwiped"))]
 #[global_allocator]
-static ALLOCATOR: Wiping<mimalloc::MiMalloc> = Wiping(mimalloc::MiMalloc);
+static ALLOCATOR: anoncam::privacy::Wiping<mimalloc::MiMalloc> = anoncam::privacy::Wiping(mimalloc::MiMalloc);
+
+/// Without wiping, to measure what it costs.
+#[cfg(feature = "unwiped")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit status of a server that could not start or stop.
 const FAILED: u8 = 1;
@@ -39,6 +44,9 @@ fn main() -> ExitCode {
 fn serve(config: Config) -> ExitCode {
     ops::log::start(config.log);
     ops::panic::report_place_only();
+    if cfg!(feature = "unwiped") {
+        tracing::error!("this build does not wipe freed memory: it is for a measurement, not for people");
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
