@@ -95,7 +95,7 @@ impl Driver {
                     session.handle_reset(StreamId(stream), 1);
                     self.effects(&mut session);
                 }
-                Step::Stop(stream) if !self.done.contains(&stream) => {
+                Step::Stop(stream) => {
                     session.handle_stop_sending(StreamId(stream), 1);
                     self.effects(&mut session);
                 }
@@ -104,7 +104,7 @@ impl Driver {
                     session.close(3, b"too many");
                     self.effects(&mut session);
                 }
-                Step::Reset(_) | Step::Stop(_) => {}
+                Step::Reset(_) => {}
             }
         }
         (self.seen, self.channel)

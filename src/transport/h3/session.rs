@@ -120,8 +120,12 @@ impl Session {
             // The server's only stream of its own is its control stream.
             return self.fail(id, critical_closed());
         }
-        let Some(place) = self.place_of(id) else { return };
-        if matches!(self.streams[place].role, Role::Closed | Role::Ignored) {
+        let place = self.place_of(id);
+        if place.is_none_or(|place| matches!(self.streams[place].role, Role::Closed | Role::Ignored)) {
+            // Everything has been said there; QUIC forgets the stream only when it is reset or all is acknowledged.
+            if id.is_bidi() {
+                self.queue(Effect::Reset { id, code: error::REQUEST_CANCELLED });
+            }
             return;
         }
         self.queue(Effect::StopSending { id, code: error::REQUEST_CANCELLED });

@@ -216,6 +216,15 @@ fn streams_beyond_the_channel_are_refused_with_application_error_1() {
 }
 
 #[test]
+fn a_response_that_the_client_does_not_want_is_let_go() {
+    let mut world = World::new();
+    world.send(CONNECT, &connect_with(":path", Some("/v0")));
+    world.effects();
+    world.session.handle_stop_sending(StreamId(CONNECT), error::REQUEST_CANCELLED);
+    assert_eq!(world.effects(), [reset(CONNECT, error::REQUEST_CANCELLED)]);
+}
+
+#[test]
 fn more_streams_than_there_are_places_are_turned_away() {
     let mut world = World::new();
     for id in (0..).step_by(4).take(crate::limits::CLIENT_STREAMS) {
