@@ -22,6 +22,74 @@ pub const RECEIVE_BUFFER_BYTES: usize = 2_048;
 
 /// What the server holds for a stranger who reads slowly, in bytes; past it the sender is not read (PROTOCOL.md section 5).
 pub const HOLD_BYTES: usize = 65_536;
+/// Below this many bytes waiting for a slow stranger the sender is read again: half, so that it does not flap.
+pub const RESUME_READING_BYTES: usize = HOLD_BYTES / 2;
+/// Relayed bytes out of the way on another shard are told in steps of this many. Two such steps lie below
+/// [`RESUME_READING_BYTES`], so a sender is never left unread for a credit that was not worth telling.
+pub const CREDIT_BYTES: usize = 8_192;
+/// A session without a connection is kept for so long, in seconds (PROTOCOL.md section 4).
+pub const RESUME_S: u64 = 60;
+/// HELLO has to come within this time.
+pub const HELLO_MS: u64 = 5_000;
+/// A session that neither chats nor waits is closed after this time (PROTOCOL.md section 6).
+pub const IDLE_MS: u64 = 600_000;
+/// WAITING is told again after this time.
+pub const WAITING_MS: u64 = 5_000;
+/// The last stranger can be reported for so long after the chat.
+pub const LATE_REPORT_MS: u64 = 60_000;
+/// FINDs at once by one session: a person who clicks "next" as fast as they can stays far below.
+pub const FIND_BURST: u64 = 20;
+/// After a burst of FINDs one more is granted every so many ms (5 a second).
+pub const FIND_EVERY_MS: u64 = 200;
+/// Control frames at once by one session; past it the session is closed with code 3.
+pub const CONTROL_BURST: u64 = 200;
+/// After a burst of control frames one more is granted every so many ms (50 a second).
+pub const CONTROL_EVERY_MS: u64 = 20;
+/// What a client that is closed with code 3, 5 or 8 is told to wait before it comes back.
+pub const RETRY_AFTER_MS: u64 = 5_000;
+/// A search that was cut goes on after this time: 64 people each time are over 4,000 a second.
+pub const SEARCH_AGAIN_MS: u64 = 15;
+
+/// Who is left over after this time is offered to other shards.
+pub const FIRST_OFFER_MS: u64 = 1;
+/// An offer is repeated after this time, in ms, then after twice as long each time.
+pub const OFFER_AGAIN_MS: u32 = 1_000;
+/// The longest time between two offers, in ms: a lost message costs a person no more than this.
+pub const OFFER_AGAIN_MOST_MS: u32 = 8_000;
+/// A claim of a stranger on another shard is asked again after this time.
+pub const ASK_AGAIN_MS: u64 = 25;
+/// A claim is asked again so often, then given up.
+pub const ASK_TRIES: u8 = 4;
+/// Chats and links between shards are told to be alive this often.
+pub const BEAT_MS: u64 = 5_000;
+/// A chat or link between shards that is not heard for so long is broken: three heartbeats.
+pub const SILENCE_MS: u64 = 15_000;
+/// A connection that resumes a session of another shard asks there again after this time.
+pub const ATTACH_AGAIN_MS: u64 = 250;
+/// A connection that resumes a session of another shard starts afresh if there is no answer after this time.
+pub const ATTACH_MS: u64 = 2_000;
+/// Control frames kept until the home of a session has answered: FIND follows HELLO, no client needs more.
+/// 32 KiB a connection at the worst.
+pub const ATTACH_FRAMES: usize = 8;
+
+/// Most interests in a FIND, and the longest one in Unicode scalar values (PROTOCOL.md section 3).
+pub const INTERESTS: usize = 10;
+/// See [`INTERESTS`].
+pub const INTEREST_CHARACTERS: usize = 32;
+/// Most languages in a FIND (PROTOCOL.md section 3).
+pub const LANGS: usize = 5;
+/// Longest primary subtag of BCP 47.
+pub const LANG_LETTERS: usize = 8;
+/// People looked at in one search of the waiting room (PROTOCOL.md section 8).
+pub const CANDIDATES: usize = 64;
+/// Strangers that a session does not meet again at once (PROTOCOL.md section 8).
+pub const RECENT_STRANGERS: usize = 8;
+/// Blocked people a session remembers; over it the oldest is forgotten. 512 bytes a session at the worst.
+pub const BLOCKS: usize = 64;
+/// After this wait recent strangers may meet again.
+pub const RECENT_WAIT_MS: u64 = 2_000;
+/// After this wait interests and languages matter no more, unless strict.
+pub const RELAX_WAIT_MS: u64 = 5_000;
 
 // ---------------------------------------------------------------------------------------------- session layer (steps 1 and 6)
 

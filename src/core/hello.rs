@@ -1,0 +1,165 @@
+//! Step 2 of 6: HELLO makes a session, or takes one over (PROTOCOL.md sections 3 and 5).
+
+use bytes::Bytes;
+use rand::Rng as _;
+
+use super::io::{CloseCode, LinkId, Time};
+use super::message::{Hello, Refusal};
+use super::pairing::{PersonId, SessionId};
+use super::reply::{self, ResumedChat};
+use super::session::{Rate, Reports, Session, Stage};
+use super::shard::Shard;
+use super::token::{Secret, Token};
+use crate::limits::{RESUME_S, RETRY_AFTER_MS};
+
+impl Shard {
+    /// The first frame of a channel of this shard.
+    pub(super) fn hello(&mut self, now: Time, link: LinkId, payload: &[u8]) {
+        let hello = match Hello::parse(payload) {
+            Ok(hello) => hello,
+            Err(Refusal::Malformed(reason) | Refusal::OutOfRange(reason)) => {
+                return self.close(link, CloseCode::Protocol, Bytes::from_static(reason.as_bytes()));
+            }
+        };
+        self.link_timers.cancel(link.0);
+        match hello.resume {
+            Some(token) if token.shard == self.config.id => {
+                if !self.resume(now, link, token.slot, &token.secret) {
+                    self.welcome_new(now, link);
+                }
+            }
+            Some(token) if token.shard.0 < self.config.shards => self.attach(now, link, token),
+            _ => self.welcome_new(now, link),
+        }
+    }
+
+    /// A fresh session.
+    pub(super) fn welcome_new(&mut self, now: Time, link: LinkId) {
+        if self.sessions.len() >= self.config.max_sessions as usize {
+            self.counts.refused_full += 1;
+            return self.close(
+                link,
+                CloseCode::Full,
+                reply::close_reason("the server is full", RETRY_AFTER_MS),
+            );
+        }
+        let secret = Secret::new(|to| self.rng.fill_bytes(to));
+        let session = Session {
+            person: PersonId(self.rng.next_u64()),
+            secret: secret.clone(),
+            old_secret: None,
+            link: Some(link),
+            since: now,
+            stage: Stage::Idle,
+            known: None,
+            n: 0,
+            finds: Rate::default(),
+            controls: Rate::default(),
+            reports: Reports::default(),
+        };
+        let id = SessionId(self.sessions.insert(session));
+        if let Some(state) = self.link_mut(link) {
+            state.session = Some(id);
+        }
+        let token = Token { shard: self.config.id, slot: id.0, secret };
+        self.send(link, reply::welcome(&token, false, self.online, None));
+        self.rearm(id);
+    }
+
+    /// Puts a session on a new channel if the secret proves it; the old channel, if it lives, is closed.
+    pub(super) fn resume(&mut self, now: Time, link: LinkId, slot: u32, secret: &Secret) -> bool {
+        let id = SessionId(slot);
+        let Some(session) = self.sessions.get(slot) else { return false };
+        let current = session.secret == *secret;
+        let old = session.old_secret.as_ref().is_some_and(|old| old == secret);
+        if !(current | old) {
+            return false;
+        }
+        if let Some(old_link) = session.link {
+            self.counts.taken_over += 1;
+            self.detach_quietly(now, id);
+            self.close(old_link, CloseCode::Done, Bytes::from_static(b"replaced by a newer connection"));
+        }
+        self.counts.resumed += 1;
+        let fresh = Secret::new(|to| self.rng.fill_bytes(to));
+        let Some(session) = self.sessions.get_mut(slot) else { return false };
+        session.old_secret = Some(secret.clone());
+        session.secret = fresh.clone();
+        session.link = Some(link);
+        session.since = now;
+        self.away -= 1;
+        if let Some(state) = self.link_mut(link) {
+            state.session = Some(id);
+        }
+        let token = Token { shard: self.config.id, slot, secret: fresh };
+        self.welcome_back(now, link, id, &token);
+        self.rearm(id);
+        true
+    }
+
+    /// WELCOME after a resume: the chat goes on under a new number.
+    fn welcome_back(&mut self, now: Time, link: LinkId, id: SessionId, token: &Token) {
+        let number = self.random_chat();
+        let random = self.rng.next_u64();
+        let in_chat = self.sessions.get_mut(id.0).and_then(Session::chat_mut).map(|chat| {
+            chat.torn = false;
+            chat.epoch += 1;
+            (std::mem::replace(&mut chat.number, number), chat.role, chat.mode, chat.stranger_away)
+        });
+        let chat = in_chat.map(|(_, role, mode, away)| {
+            ResumedChat::new(number, role, mode, away, self.ice_server(mode, now, random))
+        });
+        let frame = reply::welcome(token, true, self.online, chat);
+        self.send(link, frame);
+        if let Some((_, _, _, away)) = in_chat {
+            self.counts.both_resumed += u64::from(away);
+            self.set_in_chat(link, true);
+            self.stranger_hears_back(now, id, true);
+            self.refresh_reading(id);
+            self.renew_ice_later(now, id);
+        }
+    }
+
+    /// The first frame after HELLO shows that WELCOME arrived: the old token is good no more.
+    #[inline]
+    pub(super) fn prove(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id.0)
+            && session.old_secret.is_some()
+        {
+            session.old_secret = None;
+        }
+    }
+
+    /// A session lost its channel: its stranger is told, and it can be resumed for a while.
+    pub(super) fn detach(&mut self, now: Time, id: SessionId) {
+        self.detach_quietly(now, id);
+        self.stranger_hears_away(now, id);
+        self.rearm(id);
+    }
+
+    /// The same without telling anybody: for a session that is taken over at once.
+    fn detach_quietly(&mut self, now: Time, id: SessionId) {
+        self.stop_waiting(now, id);
+        self.take_back_held(id);
+        let Some(session) = self.sessions.get_mut(id.0) else { return };
+        if session.link.take().is_some() {
+            self.away += 1;
+        }
+        session.since = now;
+    }
+
+    /// Forgets a session that was away for too long; its secrets are wiped as they are dropped.
+    pub(super) fn forget(&mut self, now: Time, id: SessionId) {
+        self.stop_waiting(now, id);
+        self.end_chat(now, id, reply::Why::Lost);
+        self.session_timers.cancel(id.0);
+        if self.sessions.remove(id.0).is_some_and(|session| session.link.is_none()) {
+            self.away -= 1;
+        }
+    }
+
+    /// When a session without a channel is forgotten.
+    pub(super) fn forgotten_at(session: &Session) -> Time {
+        session.since.plus_ms(RESUME_S * 1_000)
+    }
+}

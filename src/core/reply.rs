@@ -1,0 +1,242 @@
+//! Steps 2 to 6: what the server says in JSON (PROTOCOL.md section 4), each as a whole frame.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::frame::{ServerKind, encode};
+use super::ice::IceServer;
+use super::io::ChatId;
+use super::pairing::Mode;
+use super::token::Token;
+use crate::limits::RESUME_S;
+
+/// Which of the two makes the first offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Speaks first.
+    Offerer,
+    /// Answers.
+    Answerer,
+}
+
+impl Role {
+    /// The stranger's role.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Offerer => Self::Answerer,
+            Self::Answerer => Self::Offerer,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Offerer => "offerer",
+            Self::Answerer => "answerer",
+        }
+    }
+}
+
+/// Why a chat is over, as the one is told who did not end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The stranger left: by next, leave, block or report.
+    Left,
+    /// The stranger was away for too long, or the path between two shards broke.
+    Lost,
+    /// The stranger took nothing for too long.
+    Stalled,
+    /// The server is going away.
+    Draining,
+}
+
+impl Why {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Lost => "lost",
+            Self::Stalled => "stalled",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// TURN servers as JSON: one, or none.
+pub type Ice<'a> = Option<IceServer<'a>>;
+
+fn frame(kind: ServerKind, payload: &impl Serialize) -> Bytes {
+    encode(kind, |to| {
+        let written = serde_json::to_writer(to, payload);
+        debug_assert!(written.is_ok(), "plain data in memory always serialises");
+    })
+}
+
+/// The chat that a resumed session comes back to.
+#[derive(Serialize)]
+pub struct ResumedChat<'a> {
+    chat: u32,
+    role: &'static str,
+    mode: &'static str,
+    stranger: &'static str,
+    ice: Vec<IceServer<'a>>,
+}
+
+impl<'a> ResumedChat<'a> {
+    /// Under its new number.
+    pub fn new(chat: ChatId, role: Role, mode: Mode, away: bool, ice: Ice<'a>) -> Self {
+        let stranger = if away { "away" } else { "here" };
+        Self { chat: chat.0, role: role.name(), mode: mode.name(), stranger, ice: ice.into_iter().collect() }
+    }
+}
+
+/// Rounds a number of people up to tens, and from a hundred to two digits, so that it names nobody.
+pub fn round_online(online: u64) -> u64 {
+    let step = 10_u64.pow(online.max(100).ilog10() - 1);
+    online.max(1).div_ceil(step) * step
+}
+
+/// WELCOME.
+pub fn welcome(token: &Token, resumed: bool, online: u64, chat: Option<ResumedChat>) -> Bytes {
+    #[derive(Serialize)]
+    struct Welcome<'a> {
+        session: &'a str,
+        resumed: bool,
+        resume_s: u64,
+        online: u64,
+        chat: Option<ResumedChat<'a>>,
+    }
+    let text = token.encode();
+    let session = std::str::from_utf8(&text).unwrap_or_default();
+    frame(
+        ServerKind::Welcome,
+        &Welcome { session, resumed, resume_s: RESUME_S, online: round_online(online), chat },
+    )
+}
+
+/// WAITING.
+pub fn waiting(n: u64, online: u64, estimate_ms: Option<u64>) -> Bytes {
+    #[derive(Serialize)]
+    struct Waiting {
+        n: u64,
+        online: u64,
+        estimate_ms: Option<u64>,
+    }
+    frame(ServerKind::Waiting, &Waiting { n, online: round_online(online), estimate_ms })
+}
+
+/// MATCHED.
+pub fn matched(n: u64, chat: ChatId, role: Role, mode: Mode, shared: &[impl AsRef<str>], ice: Ice) -> Bytes {
+    #[derive(Serialize)]
+    struct Matched<'a> {
+        n: u64,
+        chat: u32,
+        role: &'static str,
+        mode: &'static str,
+        shared: Vec<&'a str>,
+        ice: Vec<IceServer<'a>>,
+    }
+    let shared = shared.iter().map(AsRef::as_ref).collect();
+    let ice = ice.into_iter().collect();
+    frame(
+        ServerKind::Matched,
+        &Matched { n, chat: chat.0, role: role.name(), mode: mode.name(), shared, ice },
+    )
+}
+
+/// ENDED.
+pub fn ended(chat: ChatId, why: Why) -> Bytes {
+    #[derive(Serialize)]
+    struct Ended {
+        chat: u32,
+        why: &'static str,
+    }
+    frame(ServerKind::Ended, &Ended { chat: chat.0, why: why.name() })
+}
+
+/// PEER `away`.
+pub fn away(chat: ChatId) -> Bytes {
+    #[derive(Serialize)]
+    struct Away {
+        chat: u32,
+        state: &'static str,
+    }
+    frame(ServerKind::Peer, &Away { chat: chat.0, state: "away" })
+}
+
+/// PEER `back`: on the same connection, or under a new number after a resume.
+pub fn back(chat: ChatId, new_chat: Option<ChatId>, ice: Ice) -> Bytes {
+    #[derive(Serialize)]
+    struct Back<'a> {
+        chat: u32,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new_chat: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ice: Option<Vec<IceServer<'a>>>,
+    }
+    let ice = new_chat.map(|_| ice.into_iter().collect());
+    let new_chat = new_chat.map(|chat| chat.0);
+    frame(ServerKind::Peer, &Back { chat: chat.0, state: "back", new_chat, ice })
+}
+
+/// ICE.
+pub fn ice(chat: ChatId, ice: IceServer) -> Bytes {
+    #[derive(Serialize)]
+    struct Fresh<'a> {
+        chat: u32,
+        ice: [IceServer<'a>; 1],
+    }
+    frame(ServerKind::Ice, &Fresh { chat: chat.0, ice: [ice] })
+}
+
+/// NOTICE `bad_request`.
+pub fn bad_request(message: &'static str) -> Bytes {
+    notice("bad_request", message, None)
+}
+
+/// NOTICE `rate_limited`.
+pub fn rate_limited(retry_after_ms: u64) -> Bytes {
+    notice("rate_limited", "too many requests", Some(retry_after_ms))
+}
+
+fn notice(code: &'static str, message: &'static str, retry_after_ms: Option<u64>) -> Bytes {
+    #[derive(Serialize)]
+    struct Notice {
+        code: &'static str,
+        message: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    }
+    frame(ServerKind::Notice, &Notice { code, message, retry_after_ms })
+}
+
+/// DRAIN.
+pub fn drain(within_ms: u64) -> Bytes {
+    #[derive(Serialize)]
+    struct Drain {
+        within_ms: u64,
+    }
+    frame(ServerKind::Drain, &Drain { within_ms })
+}
+
+/// The reason of close codes 3, 4, 5 and 8.
+pub fn close_reason(message: &'static str, retry_after_ms: u64) -> Bytes {
+    #[derive(Serialize)]
+    struct Reason {
+        message: &'static str,
+        retry_after_ms: u64,
+    }
+    serde_json::to_vec(&Reason { message, retry_after_ms }).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn online_names_nobody() {
+        let cases = [(0, 10), (1, 10), (10, 10), (11, 20), (99, 100), (100, 100), (101, 110), (1_234, 1_300)];
+        for (online, shown) in cases {
+            assert_eq!(round_online(online), shown);
+        }
+    }
+}

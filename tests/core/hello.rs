@@ -1,0 +1,206 @@
+//! Step 2: HELLO and resume.
+
+use anoncam::core::frame::{ControlKind, FrameFault};
+use anoncam::core::io::{ChatId, CloseCode, LinkId};
+use anoncam::core::shard::Shard;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn token(welcome: &Value) -> String {
+    welcome["session"].as_str().expect("a token").to_owned()
+}
+
+#[test]
+fn a_session_begins_with_hello() {
+    let mut world = World::new(1);
+    let (channel, welcome) = world.join(0, None);
+    assert_eq!(
+        (&welcome["resumed"], &welcome["resume_s"], &welcome["chat"]),
+        (&json!(false), &json!(60), &Value::Null)
+    );
+    assert!(token(&welcome).len() <= 64);
+    world.say(channel, ControlKind::Hello, &json!({"v": 1}));
+    world.expect_closed(channel, CloseCode::Protocol);
+}
+
+#[test]
+fn whoever_says_something_else_first_or_nothing_is_closed() {
+    let mut world = World::new(1);
+    let (early, mute, newer) = (world.open(0), world.open(0), world.open(0));
+    world.find(early, 1);
+    world.expect_closed(early, CloseCode::Protocol);
+    world.say(newer, ControlKind::Hello, &json!({"v": 2}));
+    world.expect_closed(newer, CloseCode::Protocol);
+    let relaying = world.open(0);
+    world.text(relaying, ChatId(1), b"hi");
+    world.expect_closed(relaying, CloseCode::Protocol);
+    world.wait_ms(5_000);
+    world.expect_closed(mute, CloseCode::Idle);
+    assert_eq!(world.shards[0].counts().links, 0);
+}
+
+#[test]
+fn faults_of_the_decoder_close_with_their_code() {
+    let mut world = World::new(1);
+    for (fault, code) in [(FrameFault::Type, CloseCode::Protocol), (FrameFault::TooLong, CloseCode::TooLarge)]
+    {
+        let (channel, _) = world.join(0, None);
+        let now = world.now;
+        world.shards[0].handle_fault(now, LinkId(channel.1), fault);
+        world.settle();
+        assert!(!world.expect_closed(channel, code).is_empty());
+    }
+}
+
+#[test]
+fn a_chat_comes_back_under_a_new_number() {
+    for shards in [[0, 0], [0, 1]] {
+        let mut world = World::new(2);
+        let ([(a, welcome), (b, _)], chat) = world.couple(shards);
+        world.event(a, Shard::handle_closed);
+        assert_eq!(world.expect(b, 0x45), json!({"chat": chat.0, "state": "away"}));
+        world.text(b, chat, b"into the void");
+        let (a, back) = world.join(0, Some(&token(&welcome)));
+        let resumed = &back["chat"];
+        assert_eq!(
+            (&back["resumed"], &resumed["stranger"], &resumed["mode"]),
+            (&json!(true), &json!("here"), &json!("text"))
+        );
+        let told = world.expect(b, 0x45);
+        assert_eq!(
+            (&told["state"], &told["new_chat"], &told["ice"]),
+            (&json!("back"), &resumed["chat"], &json!([]))
+        );
+        let new = ChatId(resumed["chat"].as_u64().unwrap() as u32);
+        assert_ne!(new, chat);
+        world.text(b, chat, b"late");
+        world.text(b, new, b"fresh");
+        world.text(a, new, b"me too");
+        assert_eq!((world.texts(a), world.texts(b)), (vec![b"fresh".to_vec()], vec![b"me too".to_vec()]));
+        assert!(world.client(a).in_chat);
+    }
+}
+
+#[test]
+fn a_takeover_closes_the_old_connection() {
+    let mut world = World::new(1);
+    let ([(a, welcome), (b, _)], _) = world.couple([0, 0]);
+    let (_, back) = world.join(0, Some(&token(&welcome)));
+    world.expect_closed(a, CloseCode::Done);
+    let told = world.expect(b, 0x45);
+    assert_eq!((&told["state"], &told["new_chat"]), (&json!("back"), &back["chat"]["chat"]));
+    assert_eq!(world.shards[0].counts().links, 2);
+}
+
+#[test]
+fn the_old_token_is_good_until_the_new_connection_has_spoken() {
+    let mut world = World::new(1);
+    let (_, first) = world.join(0, None);
+    let (_, second) = world.join(0, Some(&token(&first)));
+    assert_ne!(token(&first), token(&second));
+    let (channel, third) = world.join(0, Some(&token(&first)));
+    assert_eq!(third["resumed"], true, "WELCOME may have been lost");
+    world.say(channel, ControlKind::Leave, &Value::Null);
+    let (_, fourth) = world.join(0, Some(&token(&first)));
+    assert_eq!(fourth["resumed"], false);
+    let (_, fifth) = world.join(0, Some(&token(&third)));
+    assert_eq!(fifth["resumed"], true);
+}
+
+#[test]
+fn both_sides_lost_come_back_one_after_the_other() {
+    for shards in [[0, 0], [0, 1]] {
+        let mut world = World::new(2);
+        let ([(a, hello_a), (b, hello_b)], _) = world.couple(shards);
+        world.event(a, Shard::handle_closed);
+        world.event(b, Shard::handle_closed);
+        let (a, back_a) = world.join(shards[0], Some(&token(&hello_a)));
+        assert_eq!(back_a["chat"]["stranger"], "away");
+        let (b, back_b) = world.join(shards[1], Some(&token(&hello_b)));
+        assert_eq!(back_b["chat"]["stranger"], "here");
+        let told = world.expect(a, 0x45);
+        assert_eq!((&told["chat"], &told["new_chat"]), (&back_a["chat"]["chat"], &back_b["chat"]["chat"]));
+        let chat = ChatId(back_b["chat"]["chat"].as_u64().unwrap() as u32);
+        world.text(a, chat, b"again");
+        assert_eq!(world.texts(b), [b"again"]);
+    }
+}
+
+#[test]
+fn after_a_minute_away_the_chat_is_lost_and_the_session_forgotten() {
+    for shards in [[0, 0], [0, 1]] {
+        let mut world = World::new(2);
+        let ([(a, welcome), (b, _)], chat) = world.couple(shards);
+        world.event(a, Shard::handle_closed);
+        world.expect(b, 0x45);
+        world.wait_ms(59_990);
+        world.expect_nothing(b);
+        world.wait_ms(20);
+        assert_eq!(world.expect(b, 0x44), json!({"chat": chat.0, "why": "lost"}));
+        let (_, again) = world.join(0, Some(&token(&welcome)));
+        assert_eq!(again["resumed"], false);
+    }
+}
+
+#[test]
+fn a_session_resumes_on_another_shard_and_moves_between_shards() {
+    let mut world = World::new(3);
+    let ([(a, welcome), (b, _)], _) = world.couple([0, 0]);
+    let mut resume = token(&welcome);
+    let mut old = a;
+    for shard in [1, 2, 1, 0, 2] {
+        let (channel, back) = world.join(shard, Some(&resume));
+        resume = token(&back);
+        assert_eq!(
+            (&back["resumed"], &back["chat"]["stranger"]),
+            (&json!(true), &json!("here")),
+            "on shard {shard}"
+        );
+        world.expect_closed(old, CloseCode::Done);
+        assert!(world.client(channel).in_chat);
+        let chat = ChatId(world.expect(b, 0x45)["new_chat"].as_u64().unwrap() as u32);
+        world.text(b, chat, b"there");
+        world.text(channel, chat, b"and back");
+        assert_eq!(
+            (world.texts(channel), world.texts(b)),
+            (vec![b"there".to_vec()], vec![b"and back".to_vec()])
+        );
+        old = channel;
+    }
+    world.say(old, ControlKind::Leave, &Value::Null);
+    assert_eq!(world.expect(b, 0x44)["why"], "left");
+    world.find(old, 2);
+    world.find(b, 2);
+    world.wait_ms(2_100);
+    assert_eq!(world.last(old, 0x43)["chat"], world.last(b, 0x43)["chat"]);
+}
+
+#[test]
+fn an_unknown_session_of_another_shard_is_a_fresh_one_and_find_may_follow_at_once() {
+    let mut world = World::new(2);
+    let (channel, welcome) = world.join(0, None);
+    world.event(channel, Shard::handle_closed);
+    world.wait_ms(60_000);
+    let late = world.open(1);
+    let now = world.now;
+    let hello = json!({"v": 1, "resume": token(&welcome)}).to_string();
+    world.shards[1].handle_control(now, LinkId(late.1), ControlKind::Hello, hello.as_bytes());
+    world.shards[1].handle_control(now, LinkId(late.1), ControlKind::Find, br#"{"n":4,"mode":"text"}"#);
+    world.settle();
+    assert_eq!(world.last(late, 0x41)["resumed"], false);
+    assert_eq!(world.last(late, 0x42)["n"], 4);
+}
+
+#[test]
+fn a_full_shard_says_so() {
+    let mut world = World::with(1, |config| config.max_sessions = 2);
+    let (first, welcome) = world.join(0, None);
+    world.join(0, None);
+    let late = world.open(0);
+    let reason: Value = serde_json::from_str(&world.expect_closed(late, CloseCode::Full)).unwrap();
+    assert!(reason["message"].is_string() && reason["retry_after_ms"].is_u64());
+    world.event(first, Shard::handle_closed);
+    let (_, back) = world.join(0, Some(&token(&welcome)));
+    assert_eq!(back["resumed"], true, "whoever is away keeps their place");
+}

@@ -1,0 +1,147 @@
+//! Steps 3 and 6: conduct, limits and ends.
+
+use anoncam::core::frame::ControlKind;
+use anoncam::core::ice::IceConfig;
+use anoncam::core::io::CloseCode;
+use anoncam::core::shard::Shard;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+#[test]
+fn blocked_and_reported_people_never_meet_again() {
+    for shards in [[0, 0], [0, 1]] {
+        for kind in [ControlKind::Block, ControlKind::Report] {
+            let mut world = World::new(2);
+            let ([(a, _), (b, _)], _) = world.couple(shards);
+            let payload = if kind == ControlKind::Report { json!({"reason": "spam"}) } else { Value::Null };
+            world.say(a, kind, &payload);
+            assert_eq!(world.expect(b, 0x44)["why"], "left", "nobody is told who reported them");
+            world.expect_nothing(a);
+            world.find(a, 2);
+            world.find(b, 2);
+            world.wait_ms(30_000);
+            assert!(!world.client(a).in_chat);
+            let (c, _) = world.join(shards[1], None);
+            world.find(c, 1);
+            world.wait_ms(5);
+            assert!(world.client(c).in_chat);
+        }
+    }
+}
+
+#[test]
+fn a_report_may_come_a_little_late_and_needs_somebody() {
+    let mut world = World::new(1);
+    let ([(a, _), (b, _)], _) = world.couple([0, 0]);
+    world.say(b, ControlKind::Leave, &Value::Null);
+    world.expect(a, 0x44);
+    world.wait_ms(59_000);
+    world.say(a, ControlKind::Report, &json!({"reason": "other"}));
+    world.expect_nothing(a);
+    assert_eq!(world.shards[0].counts().reports, 1);
+    world.wait_ms(2_000);
+    for (kind, payload) in
+        [(ControlKind::Report, json!({"reason": "other"})), (ControlKind::Block, Value::Null)]
+    {
+        world.say(a, kind, &payload);
+        assert_eq!(world.expect(a, 0x46)["code"], "bad_request");
+    }
+}
+
+#[test]
+fn what_is_out_of_range_is_refused_and_what_makes_no_sense_ends_the_session() {
+    let mut world = World::new(1);
+    let ([(a, _), (b, _)], _) = world.couple([0, 0]);
+    world.say(a, ControlKind::Find, &json!({"n": 2, "mode": "smoke signals"}));
+    assert_eq!(world.expect(a, 0x46)["code"], "bad_request");
+    world.expect_nothing(b);
+    world.say_bytes(a, ControlKind::Find, b"{");
+    world.expect_closed(a, CloseCode::Protocol);
+    assert_eq!(world.expect(b, 0x45)["state"], "away");
+}
+
+#[test]
+fn finding_too_often_is_refused_and_flooding_ends_the_session() {
+    let mut world = World::new(1);
+    let (a, _) = world.join(0, None);
+    for n in 1..=20 {
+        world.find(a, n);
+        assert_eq!(world.expect(a, 0x42)["n"], n);
+    }
+    world.find(a, 21);
+    let notice = world.expect(a, 0x46);
+    assert_eq!((&notice["code"], &notice["retry_after_ms"]), (&json!("rate_limited"), &json!(200)));
+    world.wait_ms(200);
+    world.find(a, 22);
+    assert_eq!(world.expect(a, 0x42)["n"], 22);
+    for _ in 0..250 {
+        world.say(a, ControlKind::Leave, &Value::Null);
+    }
+    let reason: Value = serde_json::from_str(&world.expect_closed(a, CloseCode::TooMany)).unwrap();
+    assert!(reason["retry_after_ms"].is_u64());
+}
+
+#[test]
+fn an_idle_session_is_closed_after_ten_minutes() {
+    let mut world = World::new(1);
+    let (a, _) = world.join(0, None);
+    world.wait_ms(599_000);
+    assert!(world.client(a).closed.is_none());
+    world.wait_ms(1_000);
+    world.expect_closed(a, CloseCode::Idle);
+    world.wait_ms(60_000);
+    assert_eq!(world.shards[0].counts().sessions, 0);
+}
+
+#[test]
+fn a_drain_lets_chats_finish_and_then_ends_them() {
+    let mut world = World::new(2);
+    let ([(a, _), (b, _)], chat) = world.couple([0, 1]);
+    let (idle, _) = world.join(0, None);
+    let now = world.now;
+    world.shards.iter_mut().for_each(|shard| shard.begin_drain(now, 30_000));
+    world.settle();
+    for channel in [a, b, idle] {
+        assert_eq!(world.expect(channel, 0x47), json!({"within_ms": 30_000}));
+    }
+    let late = world.open(0);
+    world.expect_closed(late, CloseCode::Draining);
+    world.find(idle, 1);
+    world.expect_closed(idle, CloseCode::Draining);
+    assert_eq!(world.shards[0].chats(), 1);
+    world.text(a, chat, b"goodbye");
+    assert_eq!(world.texts(b), [b"goodbye"]);
+    world.wait_ms(30_000);
+    for channel in [a, b] {
+        assert_eq!(world.expect(channel, 0x44), json!({"chat": chat.0, "why": "draining"}));
+        world.expect_closed(channel, CloseCode::Draining);
+    }
+    assert_eq!(world.shards[0].chats(), 0);
+}
+
+#[test]
+fn video_chats_get_turn_credentials_and_fresh_ones_in_time() {
+    let ice = IceConfig {
+        urls: vec!["turn:t:3478".into()],
+        secret: b"s".to_vec(),
+        ttl_s: 600,
+        unix_s_at_zero: 1_000,
+    };
+    let mut world = World::with(1, |config| config.ice = Some(ice.clone()));
+    let ((a, welcome), (b, _)) = (world.join(0, None), world.join(0, None));
+    for channel in [a, b] {
+        world.say(channel, ControlKind::Find, &json!({"n": 1, "mode": "video"}));
+    }
+    let (for_a, for_b) = (world.last(a, 0x43), world.last(b, 0x43));
+    assert_eq!(for_a["ice"][0]["urls"], json!(["turn:t:3478"]));
+    assert_ne!(for_a["ice"][0]["username"], for_b["ice"][0]["username"]);
+    assert!(for_a["ice"][0]["username"].as_str().unwrap().starts_with("1601:"));
+    world.client(a).frames.clear();
+    world.wait_ms(450_000);
+    assert!(world.expect(a, 0x48)["ice"][0]["username"].as_str().unwrap().starts_with("2051:"));
+    world.event(a, Shard::handle_closed);
+    let (_, back) = world.join(0, welcome["session"].as_str());
+    assert_eq!(back["chat"]["ice"][0]["urls"], json!(["turn:t:3478"]));
+    assert_eq!(world.last(b, 0x45)["ice"][0]["urls"], json!(["turn:t:3478"]));
+}
