@@ -3,7 +3,7 @@
 //! In: flags, `ANONCAM_...` environment variables and a TOML file, in this order of precedence. Out: one
 //! checked [`Config`], or a [`ConfigError`] that names for each problem the place, the key and what is allowed.
 //!
-//! [`settings`] is the one table of all settings; flags, environment and file are three ways to fill it.
+//! [`SETTINGS`] is the one table of all settings; flags, environment and file are three ways to fill it.
 
 mod check;
 mod error;
