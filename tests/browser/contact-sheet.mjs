@@ -35,8 +35,8 @@ async function sheet(width, theme, lang) {
     const picture = await page.screenshot({ type: 'jpeg', quality: 80 });
     shots.push({ name, data: picture.toString('base64') });
   }
-  const columns = width > 1000 ? 4 : 9;
-  const cell = width > 1000 ? 480 : 210;
+  const columns = Number(process.env.COLUMNS_SHOWN ?? (width > 1000 ? 4 : 9));
+  const cell = Number(process.env.CELL_PX ?? (width > 1000 ? 480 : 210));
   const html = `<body style="margin:16px;background:#777;font:13px system-ui;display:grid;grid-template-columns:repeat(${columns},${cell}px);gap:12px">${shots
     .map(({ name, data }) => `<div><b>${name}</b><img style="width:100%;display:block" src="data:image/jpeg;base64,${data}"></div>`).join('')}`;
   const paper = await browser.newPage({ viewport: { width: columns * (cell + 12) + 32, height: 600 } });

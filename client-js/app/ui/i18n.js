@@ -24,12 +24,13 @@ export const number = (value) => new Intl.NumberFormat(language()).format(value)
 /**
  * Loads a catalogue and puts it into the page.
  * @param {string} lang
+ * @param {string[]} [more] folders with further catalogues
  */
-export async function useLanguage(lang) {
+export async function useLanguage(lang, more = []) {
   const root = document.documentElement;
+  const load = async (/** @type {string} */ folder) => (await fetch(`${folder}${lang}.json`, { credentials: 'omit' })).json();
   try {
-    const answer = await fetch(`/i18n/${lang}.json`, { credentials: 'omit' });
-    catalogue = await answer.json();
+    catalogue = Object.assign({}, ...(await Promise.all(['/i18n/', ...more].map(load))));
     root.lang = lang;
     root.dir = lang === 'ar' ? 'rtl' : 'ltr';
     translate(document);
