@@ -88,10 +88,18 @@ impl<'a> ResumedChat<'a> {
     }
 }
 
-/// Rounds a number of people up to tens, and from a hundred to two digits, so that it names nobody.
+/// Rounds a number of people down so that nobody is seen to come or go: to two digits, and to fives under a hundred. One to
+/// nine are 5, which a page shows as "a few".
 pub fn round_online(online: u64) -> u64 {
-    let step = 10_u64.pow(online.max(100).ilog10() - 1);
-    online.max(1).div_ceil(step) * step
+    match online {
+        0 => 0,
+        1..=9 => 5,
+        10..=99 => online / 5 * 5,
+        _ => {
+            let step = 10_u64.pow(online.ilog10() - 1);
+            online / step * step
+        }
+    }
 }
 
 /// WELCOME.
@@ -234,7 +242,8 @@ mod tests {
 
     #[test]
     fn online_names_nobody() {
-        let cases = [(0, 10), (1, 10), (10, 10), (11, 20), (99, 100), (100, 100), (101, 110), (1_234, 1_300)];
+        let cases =
+            [(0, 0), (1, 5), (2, 5), (9, 5), (10, 10), (14, 10), (99, 95), (109, 100), (1_234, 1_200)];
         for (online, shown) in cases {
             assert_eq!(round_online(online), shown);
         }

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use crate::core::reply::round_online;
+
 /// The counters of all shards, and the state of the server.
 #[derive(Debug)]
 pub struct Counters {
@@ -130,7 +132,7 @@ impl Counters {
 
     /// Sessions that are connected, for everybody's eyes: rounded, so that nobody can be seen to come or go.
     pub fn online_rounded(&self) -> u64 {
-        rounded(self.online())
+        round_online(self.online())
     }
 
     /// Whether a newcomer is let in.
@@ -147,20 +149,6 @@ impl Counters {
     /// The server is going away; there is no way back.
     pub fn begin_drain(&self) {
         self.state.store(1, Relaxed);
-    }
-}
-
-/// Rounds down to two digits and, under a hundred, to fives: 1,234 becomes 1,200, and 13 becomes 10. One to nine people
-/// become 5, which a page shows as "a few".
-fn rounded(count: u64) -> u64 {
-    match count {
-        0 => 0,
-        1..=9 => 5,
-        10..=99 => count / 5 * 5,
-        _ => {
-            let step = 10_u64.pow(count.ilog10() - 1);
-            count / step * step
-        }
     }
 }
 
@@ -181,12 +169,6 @@ mod tests {
         counters.begin_drain();
         assert_eq!(counters.state().as_str(), "draining");
         assert!(counters.shard(3).is_none());
-    }
-
-    #[test]
-    fn what_is_shown_does_not_tell_one_person_from_none_or_two() {
-        let shown: Vec<_> = [0, 1, 2, 9, 10, 14, 99, 100, 109, 1_234, 987_654].map(rounded).into();
-        assert_eq!(shown, [0, 5, 5, 5, 10, 10, 95, 100, 100, 1_200, 980_000]);
     }
 
     #[test]
