@@ -115,6 +115,78 @@ pub const REQUEST_BYTES: usize = 512;
 
 // ---------------------------------------------------------------------------------------------- transport (steps 1 and 5)
 
+/// Datagram slots of one receive call (recvmmsg); each may hold a batch that the kernel has merged (GRO).
+pub const RECV_BATCH_DATAGRAMS: usize = 32;
+/// Bytes of one datagram in a receive slot: the largest payload that the server announces to take, rounded up.
+pub const RECV_SLOT_BYTES: usize = 1_536;
+/// Kernel buffer of a shard's socket in bytes, each way, where the system allows it: 50 ms at 100,000 small datagrams a second.
+pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// Unread bytes of one stream, at most.
+pub const STREAM_WINDOW_BYTES: u32 = 16_384;
+/// Unread bytes of all streams of a connection, at most: a channel that is not read leaves room for the others.
+pub const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES + 4_096;
+/// Bytes written to a connection and not yet acknowledged, at most.
+pub const SEND_WINDOW_BYTES: u64 = 32_768;
+/// QUIC datagram frames are ignored in version 1, but HTTP/3 datagrams have to be announced for browsers, which needs
+/// a buffer that is not empty. What arrives is dropped at once.
+pub const DATAGRAM_BUFFER_BYTES: usize = 2_048;
+/// Handshake bytes that wait for a gap to close, at most; the largest hellos of today have 2 KiB.
+pub const CRYPTO_BUFFER_BYTES: usize = 8_192;
+/// Packets of one handshake that may wait before it is looked at; it is looked at as it arrives.
+pub const INCOMING_BUFFER_BYTES: u64 = 4_096;
+
+/// A connection without a completed handshake ends after this many milliseconds.
+pub const HANDSHAKE_DEADLINE_MS: u64 = 5_000;
+/// A connection that brings no session ends this many milliseconds after its handshake.
+pub const CONNECT_DEADLINE_MS: u64 = 3_000;
+/// A connection whose session has ended is closed by the server after this many milliseconds, if the client has not done so.
+pub const LINGER_MS: u64 = 1_000;
+/// What was written to the channel before a close has this many milliseconds at most to arrive before the close does.
+pub const CLOSE_DELAY_MS: u64 = 100;
+/// A connection that is silent for this long is lost (RFC 9000, section 10.1), in milliseconds.
+pub const IDLE_TIMEOUT_MS: u32 = 30_000;
+/// The server sends a PING to an idle client after this many silent milliseconds.
+pub const KEEP_ALIVE_MS: u64 = 20_000;
+/// The server probes a client in a chat after this many silent milliseconds (PROTOCOL.md section 5).
+pub const PROBE_MS: u64 = 5_000;
+/// A client in a chat that has been silent for this many milliseconds is away (PROTOCOL.md section 5).
+pub const SILENT_MS: u64 = 10_000;
+/// A client that takes nothing of what is pending for this many milliseconds has stalled (PROTOCOL.md section 5).
+pub const STALL_MS: u64 = 10_000;
+
+/// Relayed frames shorter than this are gathered in one buffer on their way out; longer ones keep the buffer that they arrived in.
+/// A slice pins its datagram's buffer of up to 1.5 KiB, so that what is held for a slow client is at most 1.5 times its length.
+pub const GATHER_BYTES: usize = 1_024;
+/// What may wait for one client besides the held frames of its chat (control frames, in bytes) before the client is closed as stalled.
+pub const CONTROL_QUEUE_BYTES: usize = 32_768;
+/// Chunks that are taken out of QUIC at a time for one stream, so that a connection cannot hold up its shard.
+pub const READ_CHUNKS: usize = 16;
+
+/// What one channel may hold in all: the hold and the frame that crossed it, control frames, and a frame that is arriving.
+pub const CHANNEL_BYTES: usize = HOLD_BYTES
+    + 2 * (SIGNAL_PAYLOAD_BYTES + FRAME_HEADER_BYTES)
+    + CONTROL_QUEUE_BYTES
+    + STREAM_WINDOW_BYTES as usize;
+/// Datagrams that are sent to one client with one call (GSO), at most.
+pub const SEND_SEGMENTS: usize = 10;
+/// Half-open handshakes, in multiples of the number above which Retry is demanded, past which connections are refused.
+pub const HALF_OPEN_FACTOR: usize = 4;
+/// How often a shard tells the process what it has counted, in milliseconds.
+pub const PUBLISH_MS: u64 = 50;
+/// Receive batches in one turn of a shard before others get their turn.
+pub const TURN_RECEIVE_BATCHES: usize = 4;
+/// Messages from other shards in one turn.
+pub const TURN_BUS_MESSAGES: usize = 1_024;
+/// Slots of the ring from one shard to another. 64 shards: 63 rings of 1,024 slots each, 12 MiB a shard.
+pub const RING_SLOTS: usize = 1_024;
+/// Messages that wait behind a full ring; past it a message is lost, which the core is made for.
+pub const RING_OVERFLOW: usize = 65_536;
+/// Connections of a shard without a session, as a share of its sessions, past which new ones are refused.
+pub const EXTRA_CONNECTIONS: usize = 4_096;
+/// Connections that hold at least this many bytes are candidates when a shard must shed some.
+pub const HEAVY_BYTES: usize = 8_192;
+
 // ---------------------------------------------------------------------------------------------- site, configuration, operations
 
 /// Port of WebTransport (UDP) when none is given.

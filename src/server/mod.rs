@@ -13,6 +13,8 @@ use crate::config::{Config, Mode};
 use crate::ops::Counters;
 use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
+use crate::transport::engine::{Engine, EngineConfig};
+use crate::transport::h3::Policy;
 
 pub use error::StartError;
 use site_thread::{SiteParts, SiteThread};
@@ -83,6 +85,12 @@ impl Server {
         &self.counters
     }
 
+    /// Fault injection for tests: that shard panics, as if it had a bug.
+    #[doc(hidden)]
+    pub fn panic_shard(&self, shard: u16) {
+        self.engine.panic_shard(shard);
+    }
+
     /// Reads the operator's certificate again; if that fails, the one in use stays.
     pub fn reload_certificate(&self) -> Result<(), tls::CertificateError> {
         self.certificates.reload()
@@ -112,7 +120,14 @@ fn engine_config(
         listen: config.listen,
         shards: config.shards,
         tls: Arc::new(tls::server_crypto(Arc::clone(certificates))?),
-        origins: origins(config, site),
+        // Browsers always say where a page comes from; other programs could say anything.
+        policy: Arc::new(Policy::new(origins(config, site), true)),
+        max_sessions: config.max_sessions,
+        retry_above: config.retry_above,
+        shard_buffer_bytes: config.shard_buffer_bytes,
+        // A load on loopback shall measure the server, not its limits.
+        limit_rates: config.mode() == Mode::Production,
+        ice: None,
         counters: Arc::clone(counters),
     })
 }
@@ -185,31 +200,6 @@ fn host(url: &str) -> &str {
     let authority = url.split_once("://").map_or(url, |(_, authority)| authority);
     let end = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
     &authority[..end.unwrap_or(authority.len())]
-}
-
-// ---- a stand-in until the transport is here
-struct EngineConfig {
-    listen: SocketAddr,
-    shards: u16,
-    tls: Arc<rustls::ServerConfig>,
-    origins: Vec<String>,
-    counters: Arc<Counters>,
-}
-struct Engine(std::net::UdpSocket, SocketAddr);
-impl Engine {
-    fn start(config: EngineConfig) -> std::io::Result<Self> {
-        let socket = std::net::UdpSocket::bind(config.listen)?;
-        let address = socket.local_addr()?;
-        let _ = (config.shards, config.tls, config.origins, config.counters);
-        Ok(Self(socket, address))
-    }
-    fn local_addr(&self) -> SocketAddr {
-        self.1
-    }
-    fn drain_and_stop(self, _: Duration) -> std::io::Result<()> {
-        drop(self.0);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! Step 5 of 6: memory. What each connection holds, and what happens when it or its shard holds too much.
+
+use super::hub::Hub;
+use crate::core::frame::FrameDecoder;
+use crate::core::io::Time;
+use crate::limits;
+
+impl Hub {
+    /// Updates what a connection counts for, ends it when its queue is past its bound, and sheds the heaviest while the
+    /// shard is past its cap.
+    pub(super) fn account(&mut self, now: Time, handle: u32) {
+        let Some(conn) = self.conn(handle) else { return };
+        let holds = conn.buffered_bytes();
+        let before = std::mem::replace(&mut conn.accounted, holds);
+        let link = conn.link;
+        if holds != before {
+            self.buffered = self.buffered + holds - before;
+            if before >= limits::HEAVY_BYTES {
+                self.heavy.remove(&(before, handle));
+            }
+            if holds >= limits::HEAVY_BYTES {
+                self.heavy.insert((holds, handle));
+            }
+        }
+        if holds > limits::CHANNEL_BYTES
+            && let Some(link) = link
+        {
+            self.core.handle_stalled(now, link);
+            self.apply(now);
+        }
+        while self.buffered > self.buffer_cap {
+            let Some((_, heaviest)) = self.heavy.pop_last() else { return };
+            self.shed(now, heaviest);
+        }
+    }
+
+    pub(super) fn shed(&mut self, now: Time, handle: u32) {
+        let Some(conn) = self.conn(handle) else { return };
+        let holds = std::mem::take(&mut conn.accounted);
+        conn.out.clear();
+        conn.decoder = FrameDecoder::default();
+        let link = conn.link;
+        self.buffered -= holds;
+        self.shed += 1;
+        if let Some(link) = link {
+            self.core.handle_stalled(now, link);
+            self.apply(now);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Step 1 of 6: who is let in.
+//!
+//! In: the first datagram of a connection, and how full the shard is. Out: a connection, a Retry that makes the client prove its
+//! address, or a refusal. Overload is met here, where it is cheapest.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+use quinn_proto::{DatagramEvent, EcnCodepoint, Incoming, Transmit};
+use quinn_udp::RecvMeta;
+
+use super::connection::Conn;
+use super::h3;
+use super::hub::Hub;
+use crate::core::io::Time;
+
+/// When a shard stops being generous.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// Half-open handshakes above which an address has to be proven.
+    pub retry_above: usize,
+    /// Half-open handshakes, proven or not, above which connections are refused.
+    pub refuse_above: usize,
+    /// Connections above which new ones are refused.
+    pub max_connections: usize,
+}
+
+impl Hub {
+    /// A datagram from the network. What it returns is to be sent at once: its bytes are in `buffer`.
+    pub fn handle_received(
+        &mut self,
+        instant: Instant,
+        now: Time,
+        payload: &[u8],
+        meta: &RecvMeta,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        let ecn = meta.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8));
+        let datagram = BytesMut::from(payload);
+        match self.endpoint.handle(instant, meta.addr, meta.dst_ip, ecn, datagram, buffer)? {
+            DatagramEvent::ConnectionEvent(handle, event) => {
+                self.handle_datagram(now, handle, event);
+                None
+            }
+            DatagramEvent::NewConnection(incoming) => self.handle_incoming(instant, now, incoming, buffer),
+            DatagramEvent::Response(transmit) => Some(transmit),
+        }
+    }
+
+    fn handle_incoming(
+        &mut self,
+        instant: Instant,
+        now: Time,
+        incoming: Incoming,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        buffer.clear();
+        let Admission { retry_above, refuse_above, max_connections } = self.admission;
+        if self.open >= max_connections || self.half_open >= refuse_above {
+            self.refused += 1;
+            return Some(self.endpoint.refuse(incoming, buffer));
+        }
+        if self.half_open >= retry_above && !incoming.remote_address_validated() {
+            return match self.endpoint.retry(incoming, buffer) {
+                Ok(transmit) => Some(transmit),
+                Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
+            };
+        }
+        match self.endpoint.accept(incoming, instant, buffer, None) {
+            Ok((handle, quic)) => {
+                let session = h3::Session::new(self.policy.clone());
+                self.insert(handle.0 as u32, Conn::new(quic, session, now));
+                None
+            }
+            Err(error) => error.response,
+        }
+    }
+
+    fn insert(&mut self, handle: u32, conn: Conn) {
+        let index = handle as usize;
+        if self.conns.len() <= index {
+            self.conns.resize_with(index + 1, || None);
+        }
+        self.conns[index] = Some(Box::new(conn));
+        self.open += 1;
+        self.half_open += 1;
+        self.mark(handle);
+    }
+}

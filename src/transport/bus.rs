@@ -1,0 +1,190 @@
+//! Between shards: bounded rings, one from each shard to each other, and a mailbox that wakes a shard.
+//!
+//! In: messages of the core, and commands from the rest of the process. Out: the same on the other side, in order.
+//! Nobody waits for anybody: behind a full ring messages queue up to a bound, and past it they are lost, which the
+//! core is made for. A shard that sleeps is woken once a turn, not once a message.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use atomic_waker::AtomicWaker;
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::core::bus::BusMessage;
+use crate::core::io::ShardId;
+use crate::limits::{RING_OVERFLOW, RING_SLOTS};
+
+/// What the rest of the process asks of a shard.
+#[derive(Debug)]
+pub enum Command {
+    /// Take no new sessions, tell everybody, end what is left after this many milliseconds.
+    Drain {
+        /// Milliseconds until chats are ended.
+        within_ms: u64,
+    },
+    /// Close everything and end the thread.
+    Stop,
+    /// That shard has restarted after a panic.
+    ShardLost(ShardId),
+    /// Panic: fault injection for the tests of what happens then.
+    Panic,
+}
+
+/// Wakes one shard, and holds the commands for it.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    woken: AtomicBool,
+    waker: AtomicWaker,
+    /// Commands are rare: a handful in the life of a process. `woken` says whether to look.
+    commands: Mutex<Vec<Command>>,
+}
+
+impl Mailbox {
+    /// Wakes the shard, now or when it next wants to sleep.
+    pub fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Leaves a command and wakes the shard.
+    pub fn command(&self, command: Command) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.wake();
+    }
+
+    /// Whether anything has come since the last call. The commands are taken by [`Mailbox::take_commands`].
+    pub fn take_woken(&self) -> bool {
+        self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// The commands so far.
+    pub fn take_commands(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the shard is woken.
+    pub async fn woken(&self) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.woken.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// One shard's ends of the rings.
+pub struct BusPort {
+    own: ShardId,
+    inboxes: Vec<(ShardId, Consumer<BusMessage>)>,
+    outboxes: Vec<Outbox>,
+    mailboxes: Arc<[Mailbox]>,
+}
+
+struct Outbox {
+    to: ShardId,
+    ring: Producer<BusMessage>,
+    /// What did not fit, in order. As long as there is any, nothing new goes into the ring.
+    overflow: VecDeque<BusMessage>,
+    /// Whether the other side has to be woken at the end of the turn.
+    wake: bool,
+}
+
+/// Connects `shards` shards, each with each.
+#[must_use]
+pub fn connect(shards: u16) -> Vec<BusPort> {
+    let mailboxes: Arc<[Mailbox]> = (0..shards).map(|_| Mailbox::default()).collect();
+    let mut ports: Vec<BusPort> = (0..shards)
+        .map(|own| BusPort {
+            own: ShardId(own),
+            inboxes: Vec::new(),
+            outboxes: Vec::new(),
+            mailboxes: Arc::clone(&mailboxes),
+        })
+        .collect();
+    for from in 0..shards {
+        for to in (0..shards).filter(|to| *to != from) {
+            let (ring, inbox) = RingBuffer::new(RING_SLOTS);
+            let outbox = Outbox { to: ShardId(to), ring, overflow: VecDeque::new(), wake: false };
+            ports[from as usize].outboxes.push(outbox);
+            ports[to as usize].inboxes.push((ShardId(from), inbox));
+        }
+    }
+    ports
+}
+
+impl BusPort {
+    /// This shard's mailbox.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailboxes[self.own.0 as usize]
+    }
+
+    /// All mailboxes, by shard.
+    pub fn mailboxes(&self) -> &Arc<[Mailbox]> {
+        &self.mailboxes
+    }
+
+    /// Sends a message; `false` when it is lost, because the other side is far behind.
+    pub fn send(&mut self, to: ShardId, message: BusMessage) -> bool {
+        // Outboxes leave out the shard's own index.
+        let index = to.0 as usize - usize::from(to.0 > self.own.0);
+        let Some(outbox) = self.outboxes.get_mut(index).filter(|outbox| outbox.to == to) else {
+            return false;
+        };
+        outbox.wake = true;
+        if outbox.overflow.is_empty() {
+            let Err(rtrb::PushError::Full(message)) = outbox.ring.push(message) else { return true };
+            outbox.overflow.push_back(message);
+            return true;
+        }
+        if outbox.overflow.len() >= RING_OVERFLOW {
+            return false;
+        }
+        outbox.overflow.push_back(message);
+        true
+    }
+
+    /// At the end of a turn: moves what waits into the rings and wakes whom it concerns. Returns whether
+    /// something still waits.
+    pub fn flush(&mut self) -> bool {
+        let mut waits = false;
+        for outbox in &mut self.outboxes {
+            while let Some(message) = outbox.overflow.pop_front() {
+                if let Err(rtrb::PushError::Full(message)) = outbox.ring.push(message) {
+                    outbox.overflow.push_front(message);
+                    waits = true;
+                    break;
+                }
+                outbox.wake = true;
+            }
+            if std::mem::take(&mut outbox.wake) {
+                self.mailboxes[outbox.to.0 as usize].wake();
+            }
+        }
+        waits
+    }
+
+    /// Takes up to `budget` messages, a few from each shard in turn. Returns whether there may be more.
+    pub fn receive(&mut self, budget: usize, mut each: impl FnMut(ShardId, BusMessage)) -> bool {
+        let mut left = budget;
+        loop {
+            let before = left;
+            for (from, inbox) in &mut self.inboxes {
+                for _ in 0..16 {
+                    if left == 0 {
+                        return true;
+                    }
+                    let Ok(message) = inbox.pop() else { break };
+                    left -= 1;
+                    each(*from, message);
+                }
+            }
+            if left == before {
+                return false;
+            }
+        }
+    }
+}

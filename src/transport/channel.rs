@@ -1,0 +1,137 @@
+//! Step 5 of 6: the path of a frame, and what the core decides on it.
+//!
+//! In: the bytes of channels. Out: frames in the queues of other channels, relayed bytes credited, and the core's effects applied
+//! in the order in which it decided them.
+
+use bytes::Bytes;
+use quinn_proto::StreamId;
+
+use super::connection::Conn;
+use super::h3;
+use super::hub::Hub;
+use super::streams::Taken;
+use crate::core::frame::Frame;
+use crate::core::io::{FrameBytes, LinkId, Output, Relayed, Time};
+use crate::limits;
+
+impl Hub {
+    pub(super) fn read_channel(&mut self, now: Time, handle: u32) {
+        self.decode(now, handle);
+        loop {
+            let Some(conn) = self.conn(handle) else { return };
+            let (Some(id), true) = (conn.channel, conn.reading && conn.link.is_some()) else { return };
+            let mut chunks = std::mem::take(&mut self.chunks);
+            let end = self.take_chunks(handle, id, &mut chunks);
+            for data in chunks.drain(..) {
+                if let Some(conn) = self.conn(handle) {
+                    conn.decoder.push(data);
+                }
+            }
+            self.chunks = chunks;
+            self.decode(now, handle);
+            match end {
+                Taken::Data(_) => {}
+                Taken::Nothing => return,
+                Taken::End => return self.feed(now, handle, id, Bytes::new(), true),
+                Taken::Reset(code) => {
+                    if let Some(conn) = self.conn(handle) {
+                        conn.session.handle_reset(h3::StreamId(id.into()), code);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes chunks up to the bound; `Taken::Data` (empty) means that there may be more.
+    pub(super) fn take_chunks(&mut self, handle: u32, id: StreamId, into: &mut Vec<Bytes>) -> Taken {
+        while into.len() < limits::READ_CHUNKS {
+            match self.take_chunk(handle, id) {
+                Taken::Data(data) => into.push(data),
+                end => return end,
+            }
+        }
+        Taken::Data(Bytes::new())
+    }
+
+    /// Hands complete frames to the core, one at a time, as long as the sender may be read.
+    pub(super) fn decode(&mut self, now: Time, handle: u32) {
+        loop {
+            let Some(conn) = self.conn(handle) else { return };
+            let (Some(link), true) = (conn.link, conn.reading) else { return };
+            match conn.decoder.next() {
+                Ok(None) => return,
+                Ok(Some(Frame::Relay(frame))) => {
+                    let relayed = self.core.handle_relay(now, link, frame);
+                    self.apply(now);
+                    self.forward(relayed);
+                }
+                Ok(Some(Frame::Control { kind, payload })) => {
+                    self.core.handle_control(now, link, kind, &payload);
+                    self.apply(now);
+                }
+                Err(fault) => {
+                    self.core.handle_fault(now, link, fault);
+                    return self.apply(now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn forward(&mut self, relayed: Relayed) {
+        match relayed {
+            Relayed::Here { to, frame } => self.push(to, frame),
+            Relayed::There { to, message } => drop(self.bus.send(to, message)),
+            Relayed::Dropped => {}
+        }
+    }
+
+    pub(super) fn push(&mut self, to: LinkId, frame: FrameBytes) {
+        let Some(&handle) = self.links.get(to.0 as usize) else { return };
+        if let Some(conn) = self.conn(handle) {
+            conn.out.push_relayed(frame);
+            self.mark(handle);
+        }
+    }
+
+    /// Writes what QUIC takes, and tells the core what has left.
+    pub(super) fn flush(&mut self, now: Time, handle: u32) {
+        let Some(conn) = self.conn(handle) else { return };
+        let relayed = conn.flush(now);
+        if relayed > 0
+            && let Some(link) = conn.link
+        {
+            self.core.handle_flushed(now, link, relayed);
+            self.apply(now);
+        }
+    }
+
+    /// Applies what the core has decided, in order.
+    pub(super) fn apply(&mut self, now: Time) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Bus { to, message } => drop(self.bus.send(to, message)),
+                Output::Send { link, frame } => self.with_link(link, |conn| conn.out.push_control(&frame)),
+                Output::Read { link, on } => self.with_link(link, |conn| {
+                    conn.resumed |= on && !conn.reading;
+                    conn.reading = on;
+                }),
+                Output::InChat { link, on } => self.with_link(link, |conn| {
+                    conn.in_chat = on;
+                    conn.silent &= on;
+                }),
+                Output::Close { link, code, reason } => self.with_link(link, |conn| {
+                    conn.link = None;
+                    conn.close_session(now, code, reason);
+                }),
+            }
+        }
+    }
+
+    pub(super) fn with_link(&mut self, link: LinkId, act: impl FnOnce(&mut Conn)) {
+        let Some(&handle) = self.links.get(link.0 as usize) else { return };
+        let Some(conn) = self.conn(handle) else { return };
+        act(conn);
+        self.mark(handle);
+    }
+}

@@ -1,0 +1,292 @@
+//! Steps 1, 5 and 6: one client's connection on its shard.
+//!
+//! In: what the shard tells it to write, and the passing of time. Out: bytes for QUIC, and the moment at which it wants
+//! to be looked at again. It knows QUIC, the session layer and its own queue; what frames mean is the core's.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use quinn_proto::{Connection, Dir, StreamId, VarInt};
+
+use super::clock::Clock;
+use super::h3;
+use super::queue::OutQueue;
+use crate::core::frame::FrameDecoder;
+use crate::core::io::{CloseCode, LinkId, Time};
+use crate::limits;
+
+/// HTTP/3's "no error" (RFC 9114, section 8.1), with which a connection ends that is not needed any more.
+pub const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
+
+/// Where a connection is on its way through the six steps.
+#[derive(Debug)]
+pub enum Phase {
+    /// Until the client's Finished, or this moment.
+    Handshake {
+        /// When it is given up.
+        until: Time,
+    },
+    /// Until a session is accepted, or this moment.
+    Connect {
+        /// When it is given up.
+        until: Time,
+    },
+    /// The session is on; the core knows it by a link.
+    Open,
+    /// The core has closed the session; what was written to the channel goes first.
+    Flushing {
+        /// When the close goes out at the latest.
+        until: Time,
+        /// The close code.
+        code: CloseCode,
+        /// The reason.
+        reason: Bytes,
+    },
+    /// The session is over; the client closes the connection, or the server does at this moment.
+    Lingering {
+        /// When the server closes.
+        until: Time,
+    },
+    /// The QUIC connection is closed and only waits to be forgotten.
+    Closed,
+}
+
+/// Bytes that the session layer wants written, in order, when QUIC has no room for them at once.
+#[derive(Debug)]
+pub enum Blocked {
+    /// Bytes for a stream.
+    Write(StreamId, Bytes),
+    /// The end of a stream.
+    Finish(StreamId),
+    /// A stream of the server's own.
+    Open,
+}
+
+/// One connection.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; a state machine of them would have 64 states.
+pub struct Conn {
+    /// QUIC.
+    pub quic: Connection,
+    /// HTTP/3 and WebTransport.
+    pub session: h3::Session,
+    /// The channel's bytes on their way to frames.
+    pub decoder: FrameDecoder,
+    /// Frames on their way to the channel.
+    pub out: OutQueue,
+    /// The core's name for the session while it is open.
+    pub link: Option<LinkId>,
+    /// The channel's stream once its header has been read.
+    pub channel: Option<StreamId>,
+    /// Where the connection is.
+    pub phase: Phase,
+    /// When the last datagram arrived.
+    pub heard: Time,
+    /// When the last probe was sent.
+    probed: Time,
+    /// When the channel was last written to.
+    wrote: Time,
+    /// Since when `out` waits without any progress.
+    pub waits_since: Option<Time>,
+    /// The earliest entry of the timer wheel for this connection.
+    pub armed: Option<Time>,
+    /// Streams whose bytes the session layer leaves in QUIC for now; at most those a client may open.
+    pub deferred: Vec<StreamId>,
+    /// What the session layer could not write at once.
+    pub blocked: VecDeque<Blocked>,
+    /// Bytes that count against the shard's cap, as last told to it.
+    pub accounted: usize,
+    /// Whether it is counted among the connections without a completed handshake.
+    pub half_open: bool,
+    /// Whether it is in the list of connections to be looked at.
+    pub dirty: bool,
+    /// Whether the channel is read; back-pressure turns it off.
+    pub reading: bool,
+    /// Whether `reading` was turned on again and bytes may wait.
+    pub resumed: bool,
+    /// Whether the session is in a chat.
+    pub in_chat: bool,
+    /// Whether the core was told that the client is silent.
+    pub silent: bool,
+}
+
+impl Conn {
+    /// A connection whose first datagram has arrived now.
+    pub fn new(quic: Connection, session: h3::Session, now: Time) -> Self {
+        Self {
+            quic,
+            session,
+            decoder: FrameDecoder::default(),
+            out: OutQueue::default(),
+            link: None,
+            channel: None,
+            phase: Phase::Handshake { until: now.plus_ms(limits::HANDSHAKE_DEADLINE_MS) },
+            heard: now,
+            probed: now,
+            wrote: Time(0),
+            waits_since: None,
+            armed: None,
+            deferred: Vec::new(),
+            blocked: VecDeque::new(),
+            accounted: 0,
+            half_open: true,
+            dirty: false,
+            reading: true,
+            resumed: false,
+            in_chat: false,
+            silent: false,
+        }
+    }
+
+    /// Memory that this client makes the server hold in buffers of the channel.
+    pub fn buffered_bytes(&self) -> usize {
+        self.out.len() + self.decoder.pinned_bytes()
+    }
+
+    /// Writes what QUIC takes of the queue to the channel. Returns how many relayed bytes have left.
+    pub fn flush(&mut self, now: Time) -> usize {
+        let Some(channel) = self.channel.filter(|_| !self.out.is_empty()) else { return 0 };
+        let mut stream = self.quic.send_stream(channel);
+        let (written, _) =
+            self.out.write_to(|chunk| stream.write_chunks(&mut [chunk]).map(|written| written.bytes));
+        if written.bytes > 0 {
+            self.wrote = now;
+        }
+        if self.out.is_empty() {
+            self.waits_since = None;
+        } else if written.bytes > 0 || self.waits_since.is_none() {
+            self.waits_since = Some(now);
+        }
+        written.relayed
+    }
+
+    /// Writes for the session layer, behind what is already blocked.
+    pub fn write(&mut self, operation: Blocked) {
+        self.blocked.push_back(operation);
+        self.flush_blocked();
+    }
+
+    /// Tries what is blocked again, in order. What a stream that is gone was meant to carry is dropped.
+    pub fn flush_blocked(&mut self) {
+        while let Some(operation) = self.blocked.pop_front() {
+            match operation {
+                Blocked::Write(id, mut bytes) => match self.quic.send_stream(id).write(&bytes) {
+                    Ok(taken) if taken == bytes.len() => {}
+                    Ok(taken) => {
+                        let rest = bytes.split_off(taken);
+                        self.blocked.push_front(Blocked::Write(id, rest));
+                        return;
+                    }
+                    Err(quinn_proto::WriteError::Blocked) => {
+                        self.blocked.push_front(Blocked::Write(id, bytes));
+                        return;
+                    }
+                    Err(_) => {}
+                },
+                // An error means that the stream has been reset or stopped: there is nothing left to end.
+                Blocked::Finish(id) => drop(self.quic.send_stream(id).finish()),
+                Blocked::Open => {
+                    let Some(id) = self.quic.streams().open(Dir::Uni) else {
+                        self.blocked.push_front(Blocked::Open);
+                        return;
+                    };
+                    self.session.handle_uni_opened(h3::StreamId(id.into()));
+                }
+            }
+        }
+        self.blocked.shrink_to_fit();
+    }
+
+    /// Closes the QUIC connection.
+    pub fn close_quic(&mut self, now: Instant, code: VarInt, reason: &'static str) {
+        self.quic.close(now, code, Bytes::from_static(reason.as_bytes()));
+        self.phase = Phase::Closed;
+    }
+
+    /// Ends the session from the server's side once the channel has had its chance.
+    pub fn close_session(&mut self, now: Time, code: CloseCode, reason: Bytes) {
+        // What was just written needs a round trip to arrive before the capsule, which travels on another stream.
+        let round_trips_ms = (2 * self.quic.rtt().as_millis() as u64).min(limits::CLOSE_DELAY_MS);
+        let delay_ms =
+            if self.out.is_empty() && self.wrote.plus_ms(round_trips_ms) < now { 0 } else { round_trips_ms };
+        self.phase = Phase::Flushing { until: now.plus_ms(delay_ms), code, reason };
+    }
+
+    /// What is due now, apart from QUIC's own timers.
+    pub fn due(&mut self, now: Time) -> Option<Due> {
+        match &mut self.phase {
+            Phase::Handshake { until } if *until <= now => {
+                return Some(Due::GiveUp("the handshake took too long"));
+            }
+            Phase::Connect { until } if *until <= now => {
+                return Some(Due::GiveUp("no session was asked for"));
+            }
+            Phase::Lingering { until } if *until <= now => return Some(Due::GiveUp("")),
+            Phase::Flushing { until, code, reason } if *until <= now => {
+                return Some(Due::Close(*code, std::mem::take(reason)));
+            }
+            Phase::Open => {}
+            _ => return None,
+        }
+        if self.in_chat && !self.silent && self.heard.plus_ms(limits::SILENT_MS) <= now {
+            return Some(Due::Silent);
+        }
+        if self.stalls_at().is_some_and(|at| at <= now) {
+            return Some(Due::Stalled);
+        }
+        if self.probes_at() <= now {
+            self.probed = now;
+            self.quic.ping();
+        }
+        None
+    }
+
+    fn probes_at(&self) -> Time {
+        let pace_ms = if self.in_chat { limits::PROBE_MS } else { limits::KEEP_ALIVE_MS };
+        self.heard.max(self.probed).plus_ms(pace_ms)
+    }
+
+    /// When the client has stalled. In a chat, one that has answered no probe may be away rather than stalled, and gets
+    /// the time in which that is noticed.
+    fn stalls_at(&self) -> Option<Time> {
+        let at = self.waits_since?.plus_ms(limits::STALL_MS);
+        if !self.in_chat {
+            return Some(at);
+        }
+        if self.silent {
+            return None;
+        }
+        let answered = self.heard.plus_ms(limits::PROBE_MS + limits::PROBE_MS / 5) >= at;
+        Some(if answered { at } else { at.max(self.heard.plus_ms(limits::SILENT_MS + 1)) })
+    }
+
+    /// When this connection wants to be looked at again.
+    pub fn deadline(&mut self, clock: &Clock) -> Option<Time> {
+        let quic = self.quic.poll_timeout().map(|at| clock.time_of(at));
+        let own = match &self.phase {
+            Phase::Handshake { until }
+            | Phase::Connect { until }
+            | Phase::Flushing { until, .. }
+            | Phase::Lingering { until } => Some(*until),
+            Phase::Closed => None,
+            Phase::Open => {
+                let silent = (self.in_chat && !self.silent).then(|| self.heard.plus_ms(limits::SILENT_MS));
+                [Some(self.probes_at()), silent, self.stalls_at()].into_iter().flatten().min()
+            }
+        };
+        [quic, own].into_iter().flatten().min()
+    }
+}
+
+/// What a passed deadline means.
+#[derive(Debug)]
+pub enum Due {
+    /// The connection is not needed or not wanted any more.
+    GiveUp(&'static str),
+    /// The channel had its chance: the session's close goes out.
+    Close(CloseCode, Bytes),
+    /// Nothing was heard of a client in a chat.
+    Silent,
+    /// A client takes nothing of what is pending.
+    Stalled,
+}

@@ -1,0 +1,275 @@
+//! Steps 1 and 5: the loop of one shard.
+//!
+//! In: a socket, a [`Hub`], a mailbox. Out: datagrams. One turn has fixed priorities, each with a budget, so that none
+//! starves another:
+//!
+//! 1. commands of the process
+//! 2. datagrams, up to [`limits::TURN_RECEIVE_BATCHES`] batches
+//! 3. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`]
+//! 4. timers that are due
+//! 5. every connection that has something to do: read, decide, write, transmit
+//! 6. messages to other shards, one wake-up each
+//!
+//! Then it sleeps until a datagram, a message or a deadline.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Instant;
+
+use quinn_proto::Transmit;
+use quinn_udp::EcnCodepoint;
+
+use super::bus::Command;
+use super::connection::H3_NO_ERROR;
+use super::hub::Hub;
+use super::socket::Datagrams;
+use crate::core::io::Time;
+use crate::limits;
+use crate::ops::{Counters, ShardCounters};
+
+/// One shard at work.
+pub struct Driver<'a> {
+    io: Datagrams,
+    /// The connections and the core. Public to the engine, which closes them after a panic.
+    pub hub: Hub,
+    counters: &'a Counters,
+    own: &'a ShardCounters,
+    published: Published,
+    buffer: Vec<u8>,
+    /// Answers to datagrams that belong to no connection; empty between batches.
+    responses: Vec<(Transmit, Vec<u8>)>,
+    /// What the socket had no room for.
+    unsent: Option<Unsent>,
+    stopping: bool,
+}
+
+struct Unsent {
+    transmit: Transmit,
+    bytes: Vec<u8>,
+    handle: Option<u32>,
+}
+
+/// The sums that were last added to the process's counters.
+#[derive(Default)]
+struct Published {
+    opened: u64,
+    paired: u64,
+    relayed: u64,
+    refused: u64,
+    at: Time,
+}
+
+impl<'a> Driver<'a> {
+    /// A driver for shard `shard`; call it inside the shard's runtime.
+    pub fn new(io: Datagrams, hub: Hub, counters: &'a Counters, own: &'a ShardCounters) -> Self {
+        Self {
+            io,
+            hub,
+            counters,
+            own,
+            published: Published::default(),
+            buffer: Vec::with_capacity(limits::SEND_SEGMENTS * limits::RECV_SLOT_BYTES),
+            responses: Vec::new(),
+            unsent: None,
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub async fn run(&mut self) -> io::Result<()> {
+        let mut timer = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
+        loop {
+            let more = self.turn()?;
+            if self.stopping {
+                self.close_all();
+                return Ok(());
+            }
+            if more {
+                tokio::task::yield_now().await;
+            } else {
+                self.sleep(timer.as_mut()).await;
+            }
+        }
+    }
+
+    /// One turn. Returns whether there is more to do at once.
+    fn turn(&mut self) -> io::Result<bool> {
+        let (instant, now) = self.hub.clock.now();
+        if self.hub.bus.mailbox().take_woken() {
+            for command in self.hub.bus.mailbox().take_commands() {
+                self.command(now, &command);
+            }
+        }
+        let mut more = self.receive(instant, now)?;
+        more |= self.hub.receive_bus(now, limits::TURN_BUS_MESSAGES);
+        self.hub.handle_timeout(instant, now);
+        self.service(instant, now);
+        more |= self.hub.bus.flush();
+        self.publish(now);
+        Ok(more || (self.hub.has_work() && self.unsent.is_none()))
+    }
+
+    fn command(&mut self, now: Time, command: &Command) {
+        match *command {
+            Command::Drain { within_ms } => self.hub.begin_drain(now, within_ms),
+            Command::ShardLost(shard) => self.hub.handle_shard_lost(now, shard),
+            Command::Stop => self.stopping = true,
+            // The only panic that is meant: the tests' proof that the others go on.
+            Command::Panic => panic!("fault injection"),
+        }
+    }
+
+    /// Receives up to the budget. Returns whether there may be more.
+    fn receive(&mut self, instant: Instant, now: Time) -> io::Result<bool> {
+        for _ in 0..limits::TURN_RECEIVE_BATCHES {
+            let Self { io, hub, buffer, responses, .. } = self;
+            let result = io.receive(|payload, meta| {
+                buffer.clear();
+                if let Some(transmit) = hub.handle_received(instant, now, payload, meta, buffer) {
+                    let bytes = buffer[..transmit.size].to_vec();
+                    responses.push((transmit, bytes));
+                }
+            });
+            for (transmit, bytes) in self.responses.drain(..) {
+                // An answer to somebody unknown that finds no room is lost like any datagram.
+                let _ = self.io.send(&udp_transmit(&transmit, &bytes));
+            }
+            match result {
+                Ok(limits::RECV_BATCH_DATAGRAMS) => {}
+                Ok(_) => return Ok(false),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    // What an ICMP message reports about a peer is that peer's matter.
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    fn service(&mut self, instant: Instant, now: Time) {
+        if let Some(unsent) = self.unsent.take() {
+            if !self.send(&unsent.transmit, &unsent.bytes) {
+                self.unsent = Some(unsent);
+                return;
+            }
+            if let Some(handle) = unsent.handle {
+                self.hub.mark(handle);
+            }
+        }
+        while let Some(handle) = self.hub.service_next(instant, now) {
+            let sent = self.transmit(instant, handle);
+            self.hub.settle(handle);
+            if !sent {
+                return;
+            }
+        }
+    }
+
+    /// Sends what a connection has. Returns `false` when the socket is full; the rest goes on when it is not.
+    fn transmit(&mut self, instant: Instant, handle: u32) -> bool {
+        let segments = self.io.max_segments().min(limits::SEND_SEGMENTS);
+        loop {
+            self.buffer.clear();
+            let Some(conn) = self.hub.conn(handle) else { return true };
+            let Some(transmit) = conn.quic.poll_transmit(instant, segments, &mut self.buffer) else {
+                return true;
+            };
+            if !self.send(&transmit, &self.buffer[..transmit.size]) {
+                let bytes = self.buffer[..transmit.size].to_vec();
+                self.unsent = Some(Unsent { transmit, bytes, handle: Some(handle) });
+                return false;
+            }
+        }
+    }
+
+    /// Sends; `false` when the socket is full. Any other error is the same to QUIC as a lost datagram.
+    fn send(&self, transmit: &Transmit, bytes: &[u8]) -> bool {
+        let result = self.io.send(&udp_transmit(transmit, bytes));
+        !matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    async fn sleep(&mut self, mut timer: Pin<&mut tokio::time::Sleep>) {
+        let deadline =
+            self.hub.deadline().map(|at| tokio::time::Instant::from_std(self.hub.clock.instant_of(at)));
+        if let Some(at) = deadline
+            && timer.deadline() != at
+        {
+            timer.as_mut().reset(at);
+        }
+        let socket = self.io.socket();
+        let blocked = self.unsent.is_some();
+        tokio::select! {
+            biased;
+            _ = socket.readable() => {}
+            () = self.hub.bus.mailbox().woken() => {}
+            () = timer, if deadline.is_some() => {}
+            _ = socket.writable(), if blocked => {}
+        }
+    }
+
+    /// Adds what has happened to the process's counters, and tells the core how many people are online.
+    fn publish(&mut self, now: Time) {
+        if now.ms_since(self.published.at) < limits::PUBLISH_MS && !self.stopping {
+            return;
+        }
+        let counts = self.hub.core.counts();
+        self.own.online.set(gauge(counts.sessions));
+        self.own.waiting.set(gauge(counts.waiting));
+        self.own.chats.set(gauge(counts.chats));
+        self.own.connections.set(gauge(self.hub.open as u64));
+        self.own.handshakes.set(gauge(self.hub.half_open as u64));
+        let refused = counts.refused + self.hub.refused + self.hub.shed;
+        self.own.opened.add(counts.opened - self.published.opened);
+        self.own.paired.add(counts.paired - self.published.paired);
+        self.own.relayed.add(counts.relayed - self.published.relayed);
+        self.own.refused.add(refused - self.published.refused);
+        self.published = Published {
+            opened: counts.opened,
+            paired: counts.paired,
+            relayed: counts.relayed,
+            refused,
+            at: now,
+        };
+        self.hub.core.set_online(self.counters.online());
+    }
+
+    /// At the end of the process: tells every client that the connection is over.
+    fn close_all(&mut self) {
+        let (instant, _) = self.hub.clock.now();
+        for handle in 0..self.hub.conns.len() as u32 {
+            let Some(conn) = self.hub.conn(handle) else { continue };
+            conn.close_quic(instant, H3_NO_ERROR, "");
+            self.transmit(instant, handle);
+        }
+    }
+
+    /// After a panic: tells one client that its session is over (close code 7) and its connection too.
+    pub fn abandon(&mut self, handle: u32) {
+        let (instant, _) = self.hub.clock.now();
+        self.hub.abandon(handle);
+        self.transmit(instant, handle);
+        if let Some(conn) = self.hub.conn(handle) {
+            conn.close_quic(instant, H3_NO_ERROR, "");
+            self.transmit(instant, handle);
+        }
+    }
+}
+
+/// A count of things that are in memory, as a gauge takes it.
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn udp_transmit<'b>(transmit: &Transmit, bytes: &'b [u8]) -> quinn_udp::Transmit<'b> {
+    quinn_udp::Transmit {
+        destination: transmit.destination,
+        ecn: transmit.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8)),
+        contents: bytes,
+        segment_size: transmit.segment_size,
+        src_ip: transmit.src_ip,
+    }
+}

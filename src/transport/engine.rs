@@ -1,0 +1,224 @@
+//! Steps 1 and 5: all shards of the process.
+//!
+//! In: where to listen and what everybody shares. Out: one thread a shard, each with its socket, its runtime and its part of
+//! the sessions. A panic in one ends its sessions only: it is counted, and the shard starts again on the same socket.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use quinn_proto::{Endpoint, EndpointConfig, ServerConfig};
+
+use super::admission::Admission;
+use super::bus::{self, BusPort, Command, Mailbox};
+use super::clock::Clock;
+use super::driver::Driver;
+use super::h3;
+use super::hub::{Hub, HubParts};
+use super::quic;
+use super::socket::{self, Datagrams};
+use crate::core::ice::IceConfig;
+use crate::core::io::ShardId;
+use crate::core::shard::{Shard, ShardConfig};
+use crate::limits;
+use crate::ops::Counters;
+
+/// What an engine is started with.
+pub struct EngineConfig {
+    /// Where to listen (UDP). Port 0 means any free port.
+    pub listen: SocketAddr,
+    /// Shards, each a thread.
+    pub shards: u16,
+    /// Certificates and ciphers.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Which sessions are accepted.
+    pub policy: Arc<h3::Policy>,
+    /// Sessions at once, over all shards.
+    pub max_sessions: u32,
+    /// Half-open handshakes, over all shards, above which an address has to be proven by Retry.
+    pub retry_above: u32,
+    /// Cap on all buffers of one shard, in bytes.
+    pub shard_buffer_bytes: usize,
+    /// Whether a session's requests are limited by rate.
+    pub limit_rates: bool,
+    /// How credentials for the TURN relay are made, if there is one.
+    pub ice: Option<IceConfig>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+}
+
+/// The running shards.
+pub struct Engine {
+    address: SocketAddr,
+    mailboxes: Arc<[Mailbox]>,
+    counters: Arc<Counters>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Engine {
+    /// Binds the sockets and starts the shards.
+    pub fn start(config: EngineConfig) -> io::Result<Self> {
+        let sockets = socket::bind_group(config.listen, config.shards)?;
+        let address = sockets[0].local_addr()?;
+        let server = quic::server_config(Arc::clone(&config.tls)).map_err(io::Error::other)?;
+        let clock = Clock::start();
+        let ports = bus::connect(config.shards);
+        let mailboxes = Arc::clone(ports[0].mailboxes());
+        let counters = Arc::clone(&config.counters);
+        let config = Arc::new(config);
+        let mut threads = Vec::with_capacity(sockets.len());
+        for ((index, socket), port) in (0..config.shards).zip(sockets).zip(ports) {
+            let shard = ShardThread {
+                id: ShardId(index),
+                config: Arc::clone(&config),
+                endpoint: quic::endpoint_config(index, config.shards),
+                server: Arc::clone(&server),
+                clock,
+                socket,
+            };
+            threads.push(
+                std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(port))?,
+            );
+        }
+        Ok(Self { address, mailboxes, counters, threads })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no new sessions and tells everybody; chats may go on for `within`.
+    pub fn begin_drain(&self, within: Duration) {
+        let within_ms = within.as_millis().try_into().unwrap_or(u64::MAX);
+        for mailbox in self.mailboxes.iter() {
+            mailbox.command(Command::Drain { within_ms });
+        }
+    }
+
+    /// Drains: waits until nobody is in a chat, `within` at most, then until the sessions are closed, and stops.
+    /// It blocks the calling thread.
+    pub fn drain_and_stop(self, within: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + within;
+        self.begin_drain(within);
+        self.wait_until(deadline, |counters| counters.sum(|shard| shard.chats.get()) == 0);
+        // Whoever is still there is told now.
+        self.begin_drain(Duration::ZERO);
+        let goodbye = Duration::from_millis(limits::PUBLISH_MS + limits::CLOSE_DELAY_MS + limits::LINGER_MS);
+        self.wait_until(Instant::now() + goodbye, |counters| {
+            counters.sum(|shard| shard.connections.get()) == 0
+        });
+        self.stop()
+    }
+
+    fn wait_until(&self, deadline: Instant, done: impl Fn(&Counters) -> bool) {
+        // The counters are a moment old: the first look must not be the last.
+        std::thread::sleep(Duration::from_millis(2 * limits::PUBLISH_MS));
+        while Instant::now() < deadline && !done(&self.counters) {
+            std::thread::sleep(Duration::from_millis(limits::PUBLISH_MS));
+        }
+    }
+
+    /// Closes all connections and ends the threads.
+    pub fn stop(self) -> io::Result<()> {
+        for mailbox in self.mailboxes.iter() {
+            mailbox.command(Command::Stop);
+        }
+        self.threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard could not be restarted")))
+        })
+    }
+
+    /// Fault injection for tests: that shard panics, as if it had a bug.
+    #[doc(hidden)]
+    pub fn panic_shard(&self, shard: u16) {
+        if let Some(mailbox) = self.mailboxes.get(usize::from(shard)) {
+            mailbox.command(Command::Panic);
+        }
+    }
+}
+
+/// What one shard keeps over a restart.
+struct ShardThread {
+    id: ShardId,
+    config: Arc<EngineConfig>,
+    endpoint: Arc<EndpointConfig>,
+    server: Arc<ServerConfig>,
+    clock: Clock,
+    socket: UdpSocket,
+}
+
+impl ShardThread {
+    fn run(self, mut port: BusPort) -> io::Result<()> {
+        loop {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let datagrams = {
+                let _inside = runtime.enter();
+                Datagrams::new(self.socket.try_clone()?)?
+            };
+            let hub = self.hub(port, !datagrams.may_fragment())?;
+            let own = self.config.counters.shard(self.id.0).ok_or(io::ErrorKind::InvalidInput)?;
+            let mut driver = Driver::new(datagrams, hub, &self.config.counters, own);
+            // What a panic leaves half-done is not used again, but for telling the clients.
+            match catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))) {
+                Ok(result) => return result,
+                Err(_) => own.panics.add(1),
+            }
+            tracing::error!(shard = self.id.0, "a shard has panicked; its sessions end and it starts again");
+            for handle in 0..driver.hub.conns.len() as u32 {
+                let _ = catch_unwind(AssertUnwindSafe(|| driver.abandon(handle)));
+            }
+            port = driver.hub.into_bus();
+            self.restart_bus(&mut port);
+        }
+    }
+
+    /// What was under way to the shard as it was means nothing to the shard as it is.
+    fn restart_bus(&self, port: &mut BusPort) {
+        while port.receive(limits::TURN_BUS_MESSAGES, |_, _| {}) {}
+        for (index, mailbox) in port.mailboxes().iter().enumerate() {
+            if index != usize::from(self.id.0) {
+                mailbox.command(Command::ShardLost(self.id));
+            }
+        }
+    }
+
+    fn hub(&self, bus: BusPort, allow_mtud: bool) -> io::Result<Hub> {
+        let config = &self.config;
+        let shards = usize::from(config.shards);
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let max_sessions = (config.max_sessions as usize).div_ceil(shards);
+        let retry_above = (config.retry_above as usize).div_ceil(shards);
+        let (_, now) = self.clock.now();
+        let core = ShardConfig {
+            id: self.id,
+            shards: config.shards,
+            max_sessions: max_sessions as u32,
+            limit_rates: config.limit_rates,
+            ice: config.ice.clone(),
+            ..ShardConfig::default()
+        };
+        Ok(Hub::new(HubParts {
+            clock: self.clock,
+            endpoint: Endpoint::new(
+                Arc::clone(&self.endpoint),
+                Some(Arc::clone(&self.server)),
+                allow_mtud,
+                None,
+            ),
+            core: Shard::new(core, seed, now),
+            policy: Arc::clone(&config.policy),
+            bus,
+            admission: Admission {
+                retry_above,
+                refuse_above: retry_above.saturating_mul(limits::HALF_OPEN_FACTOR),
+                max_connections: max_sessions + limits::EXTRA_CONNECTIONS,
+            },
+            buffer_cap: config.shard_buffer_bytes,
+        }))
+    }
+}

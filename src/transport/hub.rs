@@ -1,0 +1,290 @@
+//! Steps 1, 5 and 6: the connections of one shard, and the core that they meet in.
+//!
+//! In: datagrams, messages from other shards, the passing of time. Out: frames in the queues of connections, and a list of
+//! the connections that have something to do. It does no I/O: the driver receives, transmits and sleeps.
+//!
+//! Contract: after any `handle_*`, call [`Hub::service_next`] until it returns `None` and transmit for each connection it
+//! names; then sleep until [`Hub::deadline`] at most.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use quinn_proto::{ConnectionHandle, Endpoint};
+
+use super::admission::Admission;
+use super::bus::BusPort;
+use super::clock::Clock;
+use super::connection::{Conn, Due, H3_NO_ERROR, Phase};
+use super::h3;
+use crate::core::bus::BusMessage;
+use crate::core::io::{ShardId, Time};
+use crate::core::shard::Shard;
+use crate::core::wheel::Wheel;
+use crate::limits;
+
+/// One shard's connections and core.
+pub struct Hub {
+    pub(super) clock: Clock,
+    pub(super) endpoint: Endpoint,
+    /// By quinn-proto's handle. Boxed: a connection has 8 KiB, and the table grows by copying.
+    pub(super) conns: Vec<Option<Box<Conn>>>,
+    /// The connection of each of the core's links.
+    pub(super) links: Vec<u32>,
+    pub(super) core: Shard,
+    pub(super) policy: Arc<h3::Policy>,
+    pub(super) admission: Admission,
+    /// To and from the other shards.
+    pub(super) bus: BusPort,
+    pub(super) wheel: Wheel,
+    pub(super) expired: Vec<u32>,
+    pub(super) dirty: VecDeque<u32>,
+    /// Messages from other shards; empty between calls.
+    pub(super) messages: Vec<(ShardId, BusMessage)>,
+    /// Chunks on their way from QUIC to the decoder; empty between calls.
+    pub(super) chunks: Vec<Bytes>,
+    /// Connections without a completed handshake.
+    pub(super) half_open: usize,
+    /// Connections in the table.
+    pub(super) open: usize,
+    /// Sum of what is accounted for each connection, in bytes.
+    pub(super) buffered: usize,
+    /// The cap of that sum.
+    pub(super) buffer_cap: usize,
+    /// Connections that hold a lot, lightest first.
+    pub(super) heavy: BTreeSet<(usize, u32)>,
+    /// Connections that were closed to stay under the cap.
+    pub(super) shed: u64,
+    /// Connections that were refused.
+    pub(super) refused: u64,
+}
+
+/// What a [`Hub`] is made of.
+pub struct HubParts {
+    /// The clock of the process.
+    pub clock: Clock,
+    /// QUIC's side of the shard.
+    pub endpoint: Endpoint,
+    /// The rules.
+    pub core: Shard,
+    /// Which sessions are accepted.
+    pub policy: Arc<h3::Policy>,
+    /// The other shards.
+    pub bus: BusPort,
+    /// When to stop being generous.
+    pub admission: Admission,
+    /// The cap of all buffers of the shard, in bytes.
+    pub buffer_cap: usize,
+}
+
+impl Hub {
+    /// An empty shard.
+    pub fn new(parts: HubParts) -> Self {
+        let HubParts { clock, endpoint, core, policy, bus, admission, buffer_cap } = parts;
+        let (_, now) = clock.now();
+        Self {
+            clock,
+            endpoint,
+            conns: Vec::new(),
+            links: Vec::new(),
+            core,
+            policy,
+            bus,
+            admission,
+            wheel: Wheel::new(now),
+            expired: Vec::new(),
+            dirty: VecDeque::new(),
+            messages: Vec::new(),
+            chunks: Vec::with_capacity(limits::READ_CHUNKS),
+            half_open: 0,
+            open: 0,
+            buffered: 0,
+            buffer_cap,
+            heavy: BTreeSet::new(),
+            shed: 0,
+            refused: 0,
+        }
+    }
+
+    /// A connection's slot, which is gone once QUIC has forgotten it.
+    pub(super) fn conn(&mut self, handle: u32) -> Option<&mut Conn> {
+        self.conns.get_mut(handle as usize)?.as_deref_mut()
+    }
+
+    /// Puts a connection on the list of those that have something to do.
+    pub(super) fn mark(&mut self, handle: u32) {
+        if let Some(Some(conn)) = self.conns.get_mut(handle as usize)
+            && !conn.dirty
+        {
+            conn.dirty = true;
+            self.dirty.push_back(handle);
+        }
+    }
+
+    /// A datagram for a connection.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Time,
+        handle: ConnectionHandle,
+        event: quinn_proto::ConnectionEvent,
+    ) {
+        let handle = handle.0 as u32;
+        let Some(conn) = self.conn(handle) else { return };
+        conn.quic.handle_event(event);
+        conn.heard = now;
+        if std::mem::take(&mut conn.silent)
+            && let Some(link) = conn.link
+        {
+            self.core.handle_heard(now, link);
+            self.apply(now);
+        }
+        self.mark(handle);
+    }
+
+    /// Takes up to `budget` messages from other shards. Returns whether there may be more.
+    pub fn receive_bus(&mut self, now: Time, budget: usize) -> bool {
+        let mut messages = std::mem::take(&mut self.messages);
+        let more = self.bus.receive(budget, |from, message| messages.push((from, message)));
+        for (from, message) in messages.drain(..) {
+            self.handle_bus(now, from, message);
+        }
+        self.messages = messages;
+        more
+    }
+
+    /// Takes no new sessions and tells everybody (see `Shard::begin_drain`).
+    pub fn begin_drain(&mut self, now: Time, within_ms: u64) {
+        self.core.begin_drain(now, within_ms);
+        self.apply(now);
+    }
+
+    /// Another shard has lost all of its sessions.
+    pub fn handle_shard_lost(&mut self, now: Time, shard: ShardId) {
+        self.core.handle_shard_lost(now, shard);
+        self.apply(now);
+    }
+
+    /// Takes the shard apart; what remains is its place on the bus.
+    pub fn into_bus(self) -> BusPort {
+        self.bus
+    }
+
+    pub(super) fn handle_bus(&mut self, now: Time, from: ShardId, message: BusMessage) {
+        let relayed = self.core.handle_bus(now, from, message);
+        self.apply(now);
+        self.forward(relayed);
+    }
+
+    /// Lets the core and the connections whose time has come act.
+    pub fn handle_timeout(&mut self, instant: Instant, now: Time) {
+        if self.core.poll_timeout().is_some_and(|at| at <= now) {
+            self.core.handle_timeout(now);
+            self.apply(now);
+        }
+        let mut expired = std::mem::take(&mut self.expired);
+        self.wheel.expire(now, &mut expired);
+        for handle in expired.drain(..) {
+            self.expire(instant, now, handle);
+        }
+        self.expired = expired;
+        self.apply(now);
+    }
+
+    pub(super) fn expire(&mut self, instant: Instant, now: Time, handle: u32) {
+        let clock = self.clock;
+        let Some(conn) = self.conn(handle) else { return };
+        if conn.armed.is_none_or(|at| at > now) {
+            return; // An entry that an earlier one has replaced.
+        }
+        conn.armed = None;
+        if conn.quic.poll_timeout().is_some_and(|at| clock.time_of(at) <= now) {
+            conn.quic.handle_timeout(instant);
+        }
+        let link = conn.link;
+        match conn.due(now) {
+            None => {}
+            Some(Due::GiveUp(reason)) => conn.close_quic(instant, H3_NO_ERROR, reason),
+            Some(Due::Close(code, reason)) => {
+                conn.session.close(u32::from(code as u8), &reason);
+                conn.phase = Phase::Lingering { until: now.plus_ms(limits::LINGER_MS) };
+            }
+            Some(Due::Silent) => {
+                conn.silent = true;
+                link.inspect(|link| self.core.handle_silent(now, *link));
+            }
+            Some(Due::Stalled) => {
+                conn.waits_since = None;
+                link.inspect(|link| self.core.handle_stalled(now, *link));
+            }
+        }
+        self.mark(handle);
+    }
+
+    /// Works through one connection that has something to do: what QUIC, the session layer and the core make of it.
+    /// Returns its handle, for the driver to transmit; `None` when there is no more.
+    pub fn service_next(&mut self, instant: Instant, now: Time) -> Option<u32> {
+        // A connection may have been forgotten since it was marked.
+        let handle = loop {
+            let handle = self.dirty.pop_front()?;
+            if let Some(conn) = self.conn(handle) {
+                conn.dirty = false;
+                break handle;
+            }
+        };
+        self.poll_quic(instant, now, handle);
+        self.poll_session(instant, now, handle);
+        if self.conn(handle).is_some_and(|conn| std::mem::take(&mut conn.resumed)) {
+            self.read_channel(now, handle);
+            self.poll_session(instant, now, handle);
+        }
+        self.flush(now, handle);
+        self.account(now, handle);
+        Some(handle)
+    }
+
+    /// Whether [`Hub::service_next`] has anything to do.
+    pub fn has_work(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// After transmitting: arms the connection's next deadline, and forgets the connection if QUIC has.
+    pub fn settle(&mut self, handle: u32) {
+        let clock = self.clock;
+        let Some(conn) = self.conn(handle) else { return };
+        if conn.quic.is_drained() {
+            while let Some(event) =
+                self.conns[handle as usize].as_mut().and_then(|conn| conn.quic.poll_endpoint_events())
+            {
+                self.endpoint.handle_event(ConnectionHandle(handle as usize), event);
+            }
+            self.forget(handle);
+            return;
+        }
+        let established = conn.half_open && !matches!(conn.phase, Phase::Handshake { .. });
+        conn.half_open &= !established;
+        let deadline = conn.deadline(&clock);
+        if let Some(at) = deadline
+            && conn.armed.is_none_or(|armed| at < armed)
+        {
+            conn.armed = Some(at);
+            self.wheel.insert(handle, at);
+        }
+        self.half_open -= usize::from(established);
+    }
+
+    pub(super) fn forget(&mut self, handle: u32) {
+        let Some(conn) = self.conns[handle as usize].take() else { return };
+        self.open -= 1;
+        self.half_open -= usize::from(conn.half_open);
+        self.wheel.cancel(handle);
+        self.buffered -= conn.accounted;
+        self.heavy.remove(&(conn.accounted, handle));
+        debug_assert!(conn.link.is_none(), "the core was told before QUIC forgot the connection");
+    }
+
+    /// The next moment at which something is due.
+    pub fn deadline(&mut self) -> Option<Time> {
+        [self.core.poll_timeout(), self.wheel.next()].into_iter().flatten().min()
+    }
+}

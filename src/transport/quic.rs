@@ -1,0 +1,58 @@
+//! Step 1 of 6: how QUIC is spoken here.
+//!
+//! In: the TLS configuration and the place of a shard among the others. Out: quinn-proto's configurations with small
+//! windows, few streams, no tickets, no tokens and no 0-RTT (limits.rs has each number and its reason).
+
+use std::sync::Arc;
+
+use quinn_proto::congestion::NewRenoConfig;
+use quinn_proto::crypto::rustls::NoInitialCipherSuite;
+use quinn_proto::{
+    EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
+};
+
+use super::cid::ShardCidGenerator;
+use super::tls::LeanServerConfig;
+use crate::limits;
+
+/// The endpoint of shard `shard` of `shards`. Made once: it holds the key of stateless resets, which has to outlive a restart of
+/// the shard so that connections of before end at once.
+#[must_use]
+pub fn endpoint_config(shard: u16, shards: u16) -> Arc<EndpointConfig> {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(move || Box::new(ShardCidGenerator::new(shard, shards)));
+    Arc::new(config)
+}
+
+/// What every connection of the server gets. One for all shards.
+pub fn server_config(tls: Arc<rustls::ServerConfig>) -> Result<Arc<ServerConfig>, NoInitialCipherSuite> {
+    let mut config = ServerConfig::with_crypto(Arc::new(LeanServerConfig::new(tls)?));
+    let mut no_tokens = ValidationTokenConfig::default();
+    no_tokens.sent(0);
+    config
+        .transport_config(Arc::new(transport_config()))
+        .validation_token_config(no_tokens)
+        .incoming_buffer_size(limits::INCOMING_BUFFER_BYTES)
+        .incoming_buffer_size_total(limits::INCOMING_BUFFER_BYTES * 64)
+        .migration(true);
+    Ok(Arc::new(config))
+}
+
+fn transport_config() -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits::CLIENT_BIDI_STREAMS as u32))
+        .max_concurrent_uni_streams(VarInt::from_u32(limits::CLIENT_UNI_STREAMS as u32))
+        .stream_receive_window(VarInt::from_u32(limits::STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(limits::CONNECTION_WINDOW_BYTES))
+        .send_window(limits::SEND_WINDOW_BYTES)
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(limits::IDLE_TIMEOUT_MS))))
+        // The driver keeps connections alive itself, because the pace depends on whether they are in a chat.
+        .keep_alive_interval(None)
+        .mtu_discovery_config(None)
+        .crypto_buffer_size(limits::CRYPTO_BUFFER_BYTES)
+        .datagram_receive_buffer_size(Some(limits::DATAGRAM_BUFFER_BYTES))
+        .datagram_send_buffer_size(0)
+        .congestion_controller_factory(Arc::new(NewRenoConfig::default()));
+    config
+}

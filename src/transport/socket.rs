@@ -1,0 +1,217 @@
+//! Step 1 of 6: one UDP socket a shard, all bound to one port.
+//!
+//! In: the address to listen on and the number of shards. Out: the sockets in the order of the shards, steered by a
+//! classic BPF filter that reads the connection ID of each datagram; and [`Datagrams`], batched receiving and
+//! sending on one of them.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::limits::{RECV_BATCH_DATAGRAMS, RECV_SLOT_BYTES, SOCKET_BUFFER_BYTES};
+
+/// Binds `shards` sockets to `listen`. With port 0 the system picks the port of all of them.
+///
+/// The order of binding is the index by which the filter steers, so the sockets stay open for the life of the port.
+pub fn bind_group(listen: SocketAddr, shards: u16) -> io::Result<Vec<UdpSocket>> {
+    if shards > 1 && listen.port() != 0 {
+        // The group's option would let a second server of the same user join it unnoticed: ask for the port alone first.
+        drop(bind_one(listen, false)?);
+    }
+    let mut sockets = Vec::with_capacity(shards as usize);
+    let mut address = listen;
+    for _ in 0..shards {
+        let socket = bind_one(address, shards > 1)?;
+        address = socket.local_addr()?;
+        sockets.push(socket);
+    }
+    if shards > 1 {
+        steer_by_connection_id(&sockets[0], shards)?;
+    }
+    Ok(sockets)
+}
+
+fn bind_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // A dual-stack socket where the system allows it; `[::1]` alone works in any case.
+        let _ = socket.set_only_v6(false);
+    }
+    if shared {
+        // Without this a second server on the same port is an error, as it should be.
+        set_reuse_port(&socket)?;
+    }
+    socket.set_nonblocking(true)?;
+    // Larger than the default where the system allows it; what it does not allow is no error.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+#[cfg(target_os = "linux")]
+fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_reuse_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "more than one shard needs Linux"))
+}
+
+/// Attaches the filter: the two bytes at offset 6 of a long header (first bit set), else at offset 1, modulo the
+/// number of shards, are the index of the socket. The program sees the UDP payload.
+#[cfg(target_os = "linux")]
+fn steer_by_connection_id(socket: &UdpSocket, shards: u16) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+    const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+    const JUMP_IF_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+    const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
+    const RETURN_A: u16 = 0x16; // BPF_RET | BPF_A
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        step(LOAD_BYTE, 0, 0, 0),
+        step(JUMP_IF_SET, 0, 2, 0x80),
+        step(LOAD_HALF, 0, 0, 6),
+        step(0x05, 0, 0, 1), // BPF_JMP | BPF_JA: skip the next
+        step(LOAD_HALF, 0, 0, 1),
+        step(MODULO, 0, 0, u32::from(shards)),
+        step(RETURN_A, 0, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the option takes a `sock_fprog` whose pointer is valid for the call; the kernel copies the program.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            std::ptr::from_ref(&filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn steer_by_connection_id(_: &UdpSocket, _: u16) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "more than one shard needs Linux"))
+}
+
+/// Batched receiving and segmented sending on one shard's socket, over buffers that are made once.
+pub struct Datagrams {
+    state: UdpSocketState,
+    socket: tokio::net::UdpSocket,
+    buffer: Box<[u8]>,
+    slot_bytes: usize,
+    meta: Vec<RecvMeta>,
+}
+
+impl Datagrams {
+    /// Takes over the socket; call it inside the shard's runtime.
+    pub fn new(socket: UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let slot_bytes = RECV_SLOT_BYTES * state.gro_segments().max(1);
+        Ok(Self {
+            socket: tokio::net::UdpSocket::from_std(socket)?,
+            buffer: vec![0; slot_bytes * RECV_BATCH_DATAGRAMS].into_boxed_slice(),
+            slot_bytes,
+            meta: vec![RecvMeta::default(); RECV_BATCH_DATAGRAMS],
+            state,
+        })
+    }
+
+    /// The most datagrams that one [`Datagrams::send`] may carry as segments.
+    pub fn max_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Whether the system may fragment what is sent here; MTU discovery is off in that case.
+    pub fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
+    }
+
+    /// Receives one batch and hands every datagram of it to `each` (payload, where from and how). Returns how many
+    /// slots were filled; `WouldBlock` when there is nothing.
+    pub fn receive(&mut self, mut each: impl FnMut(&[u8], &RecvMeta)) -> io::Result<usize> {
+        let Self { state, socket, buffer, slot_bytes, meta } = self;
+        let filled = socket.try_io(tokio::io::Interest::READABLE, || {
+            let mut slots: [IoSliceMut<'_>; RECV_BATCH_DATAGRAMS] =
+                std::array::from_fn(|_| IoSliceMut::new(&mut []));
+            for (slot, bytes) in slots.iter_mut().zip(buffer.chunks_mut(*slot_bytes)) {
+                *slot = IoSliceMut::new(bytes);
+            }
+            state.recv(UdpSockRef::from(&*socket), &mut slots, meta)
+        })?;
+        for (slot, meta) in buffer.chunks(*slot_bytes).zip(meta.iter()).take(filled) {
+            for payload in slot[..meta.len].chunks(meta.stride.max(1)) {
+                each(payload, meta);
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Sends one datagram, or several to one destination as segments. `WouldBlock` when the socket is full.
+    pub fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.socket.try_io(tokio::io::Interest::WRITABLE, || {
+            self.state.try_send(UdpSockRef::from(&self.socket), transmit)
+        })
+    }
+
+    /// The socket, to wait for.
+    pub fn socket(&self) -> &tokio::net::UdpSocket {
+        &self.socket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback() -> SocketAddr {
+        ([127, 0, 0, 1], 0).into()
+    }
+
+    #[test]
+    fn one_shard_has_the_port_to_itself() {
+        let group = bind_group(loopback(), 1).unwrap();
+        let taken = bind_group(group[0].local_addr().unwrap(), 1);
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_second_server_does_not_join_the_group() {
+        let group = bind_group(loopback(), 2).unwrap();
+        let taken = bind_group(group[0].local_addr().unwrap(), 2);
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_filter_sends_each_connection_id_to_the_shard_it_names() {
+        let shards = 4_u16;
+        let group = bind_group(loopback(), shards).unwrap();
+        let address = group[0].local_addr().unwrap();
+        for steer in [0_u16, 1, 2, 3, 258, 40_003, u16::MAX] {
+            for long in [true, false] {
+                let mut datagram = [0_u8; 40];
+                datagram[0] = if long { 0xc0 } else { 0x40 };
+                let at = if long { 6 } else { 1 };
+                datagram[at..at + 2].copy_from_slice(&steer.to_be_bytes());
+                // A new port each time: nothing but the connection ID decides.
+                UdpSocket::bind(loopback()).unwrap().send_to(&datagram, address).unwrap();
+                let socket = &group[usize::from(steer % shards)];
+                let mut received = [0; 64];
+                socket.set_nonblocking(false).unwrap();
+                socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+                assert_eq!(socket.recv(&mut received).unwrap(), datagram.len());
+                assert_eq!(received[at..at + 2], steer.to_be_bytes());
+            }
+        }
+    }
+}
