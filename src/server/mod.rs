@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::{Config, Mode};
+use crate::core::ice::IceConfig;
 use crate::ops::Counters;
 use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
@@ -127,8 +128,21 @@ fn engine_config(
         shard_buffer_bytes: config.shard_buffer_bytes,
         // A load on loopback shall measure the server, not its limits.
         limit_rates: config.mode() == Mode::Production,
-        ice: None,
+        ice: ice(config),
         counters: Arc::clone(counters),
+    })
+}
+
+/// How credentials for the TURN relay are made, if there is one.
+fn ice(config: &Config) -> Option<IceConfig> {
+    let turn = config.turn.as_ref()?;
+    // The engine's clock starts now; a credential is good for minutes, so a second does not matter.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Some(IceConfig {
+        urls: turn.urls.clone(),
+        secret: turn.secret.to_vec(),
+        ttl_s: turn.ttl.as_secs(),
+        unix_s_at_zero: now.as_secs(),
     })
 }
 

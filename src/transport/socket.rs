@@ -147,6 +147,12 @@ impl Datagrams {
             }
             state.recv(UdpSockRef::from(&*socket), &mut slots, meta)
         })?;
+        if filled < RECV_BATCH_DATAGRAMS {
+            // The kernel had no more. Saying so spares the call that would find nothing: what comes from now on is a new
+            // event, because the runtime polls edge-triggered.
+            let _ = socket
+                .try_io(tokio::io::Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
         for (slot, meta) in buffer.chunks(*slot_bytes).zip(meta.iter()).take(filled) {
             for payload in slot[..meta.len].chunks(meta.stride.max(1)) {
                 each(payload, meta);

@@ -211,10 +211,15 @@ impl Person {
 
     /// Sends a frame of whatever kind.
     pub async fn raw(&mut self, kind: u8, payload: &[u8]) {
-        let mut frame = (payload.len() as u32).to_be_bytes();
-        frame[0] = kind;
-        let whole = [&frame, payload].concat();
-        tokio::time::timeout(LONG, self.send.write_all(&whole)).await.expect("in time").expect("written");
+        assert!(self.try_raw(kind, payload).await, "the channel is open");
+    }
+
+    /// Sends a frame of whatever kind, unless the channel is closed.
+    pub async fn try_raw(&mut self, kind: u8, payload: &[u8]) -> bool {
+        let mut header = (payload.len() as u32).to_be_bytes();
+        header[0] = kind;
+        let whole = [&header, payload].concat();
+        tokio::time::timeout(LONG, self.send.write_all(&whole)).await.expect("in time").is_ok()
     }
 
     /// The next frame.

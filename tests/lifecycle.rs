@@ -1,0 +1,168 @@
+//! How sessions and chats end: silence, slow readers, draining, a shard's panic.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::*;
+
+/// What a page would be told (PROTOCOL.md section 6).
+const DRAINING: u32 = 5;
+const INTERNAL: u32 = 7;
+const FULL: u32 = 8;
+
+#[tokio::test]
+async fn draining_tells_everybody_lets_chats_go_on_and_ends_them_at_the_deadline() {
+    let mut world = World::new(2);
+    let (mut ada, mut ben, chat) = world.chat().await;
+    let mut idle = world.person().await;
+    idle.hello().await;
+    let stopped = world.stop(Duration::from_secs(3));
+    assert!(idle.expect(DRAIN).await["within_ms"].as_u64().unwrap() <= 3_000);
+    ada.expect(DRAIN).await;
+    ben.expect(DRAIN).await;
+    let mut late = world.person().await;
+    let (code, reason) = late.closed().await;
+    assert_eq!(code, DRAINING);
+    assert!(serde_json::from_str::<serde_json::Value>(&reason).unwrap()["message"].is_string());
+    ada.relay(TEXT, chat, b"one last word").await;
+    assert_eq!(ben.expect_relayed(TEXT, chat).await, b"one last word");
+    for person in [&mut ada, &mut ben] {
+        assert_eq!(person.expect(ENDED).await, json!({"chat": chat, "why": "draining"}));
+        assert_eq!(person.closed().await.0, DRAINING);
+    }
+    stopped.await.unwrap().expect("a clean stop");
+}
+
+#[tokio::test]
+async fn a_server_in_which_nobody_chats_stops_at_once() {
+    let mut world = World::new(2);
+    let mut idle = world.person().await;
+    idle.hello().await;
+    let begun = Instant::now();
+    world.stop(Duration::from_secs(600)).await.unwrap().expect("a clean stop");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(idle.closed().await.0, DRAINING);
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_sessions_of_its_shard_only_and_the_shard_starts_again() {
+    let world = World::new(2);
+    let mut people = Vec::new();
+    for _ in 0..16 {
+        let mut person = world.person().await;
+        person.hello().await;
+        people.push(person);
+    }
+    let counters = Arc::clone(world.server().counters());
+    world.server().panic_shard(0);
+    until(|| counters.shards()[0].panics.get() == 1).await;
+    until(|| counters.online() < 16).await;
+    let mut ended = 0;
+    for mut person in people {
+        // Whoever is still there is answered.
+        person.try_raw(FIND, br#"{"n":1,"mode":"text"}"#).await;
+        if let Some((kind, _)) = person.hear_if_any().await {
+            assert!(kind == WAITING || kind == MATCHED, "{kind:#x}");
+        } else {
+            assert_eq!(person.closed().await.0, INTERNAL);
+            ended += 1;
+        }
+    }
+    assert!(ended > 0 && ended < 16, "16 sessions were spread over two shards, {ended} ended");
+    for _ in 0..8 {
+        world.person().await.hello().await;
+    }
+    assert_eq!(counters.shards()[1].panics.get(), 0);
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_in_a_way_that_a_page_can_show() {
+    let world = World::with(|config| {
+        config.shards = 1;
+        config.max_sessions = 2;
+    });
+    let mut inside = Vec::new();
+    for _ in 0..2 {
+        let mut person = world.person().await;
+        person.hello().await;
+        inside.push(person);
+    }
+    let (code, reason) = world.person().await.closed().await;
+    assert_eq!(code, FULL);
+    let reason: serde_json::Value = serde_json::from_str(&reason).unwrap();
+    assert!(reason["message"].is_string() && reason["retry_after_ms"].is_u64(), "{reason}");
+}
+
+#[tokio::test]
+async fn a_stranger_who_does_not_read_is_waited_for_and_then_the_chat_has_stalled() {
+    let world = World::new(1);
+    let mut ada = world.person().await;
+    ada.hello().await;
+    // Ben's window is small and he reads nothing after MATCHED.
+    let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+    let mut narrow = client_config();
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(2_048_u32.into());
+    narrow.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(narrow.clone());
+    let connection = endpoint.connect_with(narrow, world.address, "localhost").unwrap().await.unwrap();
+    let url: url::Url = world.url().parse().unwrap();
+    let session = web_transport_quinn::Session::connect(connection, url).await.unwrap();
+    let mut ben = Person::new(session, endpoint).await;
+    ben.hello().await;
+    let chat = meet(&mut ada, &mut ben).await;
+    let begun = Instant::now();
+    let text = vec![b'x'; 8_000];
+    for _ in 0..9 {
+        ada.relay(TEXT, chat, &text).await;
+    }
+    // What is held does not keep Ada from being heard: LEAVE and FIND still get through below the hold.
+    assert_eq!(ada.expect(ENDED).await, json!({"chat": chat, "why": "stalled"}));
+    let waited = begun.elapsed();
+    assert!((9..20).contains(&waited.as_secs()), "{waited:?}");
+    ben.closed().await;
+    ada.find(json!({"n": 2, "mode": "text"})).await;
+    assert_eq!(ada.expect(WAITING).await["n"], 2);
+}
+
+#[test]
+fn a_client_that_falls_silent_is_away_and_comes_back_without_a_loss() {
+    let main = runtime();
+    let world = World::new(1);
+    let mut ada = main.block_on(world.person());
+    main.block_on(ada.hello());
+    // Ben lives in a runtime of his own: while nobody runs it, he is as silent as a phone in a tunnel.
+    let tunnel = runtime();
+    let mut ben = tunnel.block_on(world.person());
+    tunnel.block_on(ben.hello());
+    main.block_on(ada.find(json!({"n": 1, "mode": "text"})));
+    tunnel.block_on(ben.find(json!({"n": 1, "mode": "text"})));
+    let chat = tunnel.block_on(ben.expect(MATCHED))["chat"].as_u64().unwrap() as u32;
+    main.block_on(ada.expect(MATCHED));
+    main.block_on(ada.relay(TEXT, chat, b"are you there?"));
+    let begun = Instant::now();
+    let away = main.block_on(ada.expect(PEER));
+    assert_eq!(away, json!({"chat": chat, "state": "away"}));
+    let waited = begun.elapsed();
+    assert!((8..16).contains(&waited.as_secs()), "{waited:?}");
+    assert_eq!(tunnel.block_on(ben.expect_relayed(TEXT, chat)), b"are you there?");
+    tunnel.block_on(ben.relay(TEXT, chat, b"again"));
+    assert_eq!(main.block_on(ada.expect(PEER)), json!({"chat": chat, "state": "back"}));
+    assert_eq!(main.block_on(ada.expect_relayed(TEXT, chat)), b"again");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Waits for a condition that the server's counters show.
+async fn until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !condition() {
+        assert!(Instant::now() < deadline, "in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
