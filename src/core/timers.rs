@@ -106,7 +106,9 @@ impl Shard {
 
     /// The server is going away: everybody is told.
     pub(super) fn start_drain(&mut self, now: Time, within_ms: u64) {
-        if self.drain.is_some() {
+        if let Some(drain) = &mut self.drain {
+            // Asked again: the deadline can come nearer, and everybody has been told.
+            drain.at = drain.at.min(now.plus_ms(within_ms));
             return;
         }
         self.drain = Some(Drain { at: now.plus_ms(within_ms), over: false });

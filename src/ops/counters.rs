@@ -45,16 +45,16 @@ pub struct ShardCounters {
     pub online: Gauge,
     /// Sessions that wait for a stranger now.
     pub waiting: Gauge,
-    /// Chats that are on now. A chat across two shards is counted by the shard that made it.
-    pub chats: Gauge,
+    /// Sessions in a chat now.
+    pub in_chat: Gauge,
     /// QUIC connections now, sessions or not.
     pub connections: Gauge,
     /// Handshakes that are half-open now.
     pub handshakes: Gauge,
     /// Sessions opened since the start.
     pub opened: Count,
-    /// Chats begun since the start.
-    pub paired: Count,
+    /// Sessions matched with a stranger since the start: two a chat, each on its own shard.
+    pub matched: Count,
     /// Frames relayed since the start.
     pub relayed: Count,
     /// Connections and sessions turned away since the start, for whatever reason.

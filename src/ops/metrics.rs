@@ -10,11 +10,11 @@ type Read = fn(&ShardCounters) -> u64;
 const METRICS: [(&str, &str, &str, Read); 10] = [
     ("anoncam_sessions", "gauge", "Sessions that are connected.", |shard| shard.online.get()),
     ("anoncam_waiting", "gauge", "Sessions that wait for a stranger.", |shard| shard.waiting.get()),
-    ("anoncam_chats", "gauge", "Chats that are on.", |shard| shard.chats.get()),
+    ("anoncam_in_chat", "gauge", "Sessions in a chat.", |shard| shard.in_chat.get()),
     ("anoncam_connections", "gauge", "QUIC connections.", |shard| shard.connections.get()),
     ("anoncam_handshakes", "gauge", "Handshakes that are half-open.", |shard| shard.handshakes.get()),
     ("anoncam_sessions_opened_total", "counter", "Sessions opened.", |shard| shard.opened.get()),
-    ("anoncam_chats_begun_total", "counter", "Chats begun.", |shard| shard.paired.get()),
+    ("anoncam_matched_total", "counter", "Sessions matched with a stranger.", |shard| shard.matched.get()),
     ("anoncam_frames_relayed_total", "counter", "Frames relayed.", |shard| shard.relayed.get()),
     ("anoncam_refused_total", "counter", "Connections and sessions turned away.", |shard| {
         shard.refused.get()
@@ -45,10 +45,10 @@ mod tests {
     #[test]
     fn each_shard_has_its_line_and_nothing_but_the_shard_is_a_label() {
         let counters = Counters::new(2, 10);
-        counters.shards()[1].chats.add(3);
+        counters.shards()[1].in_chat.add(3);
         let text = text(&counters);
         assert!(text.contains(
-            "\n# TYPE anoncam_chats gauge\nanoncam_chats{shard=\"0\"} 0\nanoncam_chats{shard=\"1\"} 3\n"
+            "\n# TYPE anoncam_in_chat gauge\nanoncam_in_chat{shard=\"0\"} 0\nanoncam_in_chat{shard=\"1\"} 3\n"
         ));
         assert!(text.ends_with("anoncam_open 1\n"));
         let mut labels = text.lines().filter_map(|line| line.split_once('{'));

@@ -53,7 +53,7 @@ struct Unsent {
 #[derive(Default)]
 struct Published {
     opened: u64,
-    paired: u64,
+    matched: u64,
     relayed: u64,
     refused: u64,
     at: Time,
@@ -217,23 +217,19 @@ impl<'a> Driver<'a> {
             return;
         }
         let counts = self.hub.core.counts();
-        self.own.online.set(gauge(counts.sessions));
+        self.own.online.set(gauge(counts.links));
         self.own.waiting.set(gauge(counts.waiting));
-        self.own.chats.set(gauge(counts.chats));
+        self.own.in_chat.set(gauge(counts.in_chat));
         self.own.connections.set(gauge(self.hub.open as u64));
         self.own.handshakes.set(gauge(self.hub.half_open as u64));
-        let refused = counts.refused + self.hub.refused + self.hub.shed;
-        self.own.opened.add(counts.opened - self.published.opened);
-        self.own.paired.add(counts.paired - self.published.paired);
+        let refused = counts.refused_full + self.hub.refused + self.hub.shed;
+        let matched = 2 * counts.pairs_here + counts.pairs_across;
+        self.own.opened.add(self.hub.opened - self.published.opened);
+        self.own.matched.add(matched - self.published.matched);
         self.own.relayed.add(counts.relayed - self.published.relayed);
         self.own.refused.add(refused - self.published.refused);
-        self.published = Published {
-            opened: counts.opened,
-            paired: counts.paired,
-            relayed: counts.relayed,
-            refused,
-            at: now,
-        };
+        self.published =
+            Published { opened: self.hub.opened, matched, relayed: counts.relayed, refused, at: now };
         self.hub.core.set_online(self.counters.online());
     }
 

@@ -104,7 +104,7 @@ impl Engine {
     pub fn drain_and_stop(self, within: Duration) -> io::Result<()> {
         let deadline = Instant::now() + within;
         self.begin_drain(within);
-        self.wait_until(deadline, |counters| counters.sum(|shard| shard.chats.get()) == 0);
+        self.wait_until(deadline, |counters| counters.sum(|shard| shard.in_chat.get()) == 0);
         // Whoever is still there is told now.
         self.begin_drain(Duration::ZERO);
         let goodbye = Duration::from_millis(limits::PUBLISH_MS + limits::CLOSE_DELAY_MS + limits::LINGER_MS);

@@ -56,6 +56,8 @@ pub struct Hub {
     pub(super) heavy: BTreeSet<(usize, u32)>,
     /// Connections that were closed to stay under the cap.
     pub(super) shed: u64,
+    /// Sessions that were opened.
+    pub(super) opened: u64,
     /// Connections that were refused.
     pub(super) refused: u64,
 }
@@ -103,6 +105,7 @@ impl Hub {
             buffer_cap,
             heavy: BTreeSet::new(),
             shed: 0,
+            opened: 0,
             refused: 0,
         }
     }

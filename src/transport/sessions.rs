@@ -37,6 +37,7 @@ impl Hub {
                 drop(conn.quic.recv_stream(quic_id(id)).stop(varint(code)));
             }
             h3::Effect::SessionOpened => {
+                self.opened += 1;
                 let link = self.core.handle_open(now);
                 self.bind(handle, link);
                 self.apply(now);
