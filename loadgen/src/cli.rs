@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::condition::Condition;
 use crate::options::Options;
 use crate::output::Output;
-use crate::report::terminal;
+use crate::report::Report;
 use crate::run::{self, Plan, machine, target};
 use crate::settings::{Kind, Settings};
 
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
 fn load(kind: Kind, args: RunArgs) -> Result<u8, String> {
     let options = with_preset(kind, args)?;
     let settings = Settings::new(kind, &options)?;
+    let conditions = parse_conditions(options.fail_if.as_deref().unwrap_or_default())?;
     if let Some(cpus) = &options.cpus {
         machine::pin(cpus)?;
     }
@@ -103,12 +105,31 @@ fn load(kind: Kind, args: RunArgs) -> Result<u8, String> {
     };
     crate::output::on_interrupt();
     let report = run::run(plan, &mut output)?;
-    output.finish(&report, &terminal::render(&report))?;
+    output.finish(&report)?;
+    let failing = failing(&conditions, &report)?;
     Ok(match report.end.as_str() {
+        "completed" if failing => exit::CONDITION,
         "completed" => exit::OK,
         "interrupted" => exit::INTERRUPTED,
         _ => exit::FAILED,
     })
+}
+
+/// Reads all conditions before the run, so that a typing error does not cost one.
+fn parse_conditions(texts: &[String]) -> Result<Vec<Condition>, String> {
+    texts.iter().map(|text| Condition::parse(text)).collect()
+}
+
+/// Says which conditions hold, and whether any does.
+fn failing(conditions: &[Condition], report: &Report) -> Result<bool, String> {
+    let mut any = false;
+    for condition in conditions {
+        if condition.holds(report)? {
+            crate::output::complain(&format!("--fail-if {} holds", condition.text));
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 /// The command line's options, then those of the preset file or of the built-in preset.
@@ -123,10 +144,7 @@ fn with_preset(kind: Kind, args: RunArgs) -> Result<Options, String> {
     };
     let preset: Options = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
     let mut options = args.options;
-    // One way of saying what the load is replaces the other: a preset's rate must not survive --closed.
-    if options.closed.is_none() && (options.rate.is_some() || options.steps.is_some()) {
-        options.closed = None;
-    }
+    // --connections on the command line goes before a preset's stages.
     if options.connections.is_some() && options.stages.is_none() {
         options.stages = options.connections.map(|connections| vec![connections]);
     }

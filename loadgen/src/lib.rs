@@ -5,6 +5,7 @@
 #![allow(clippy::cast_sign_loss, reason = "lengths of time and counts are never negative")]
 
 pub mod cli;
+pub mod condition;
 pub mod limits;
 pub mod options;
 pub mod output;

@@ -18,6 +18,8 @@ pub const MAX_BLOCKED_SENDS: usize = 4096;
 pub const MAX_HTTP_BYTES: usize = 1024 * 1024;
 /// Chats of which one end has been told and the other not: beyond it new ones are not measured, and counted.
 pub const MAX_OPEN_PAIRS: usize = 1_000_000;
+/// Arrivals of one thread that wait for an idle session: 10 s of 10,000 a second; beyond it they are dropped, and counted.
+pub const MAX_BACKLOG: usize = 100_000;
 /// Different reasons of failure that a report lists; the rest are summed up as "other".
 pub const MAX_FAILURE_KINDS: usize = 32;
 /// Longest latency that is told apart: 10 minutes. Longer ones count as this.

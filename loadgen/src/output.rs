@@ -5,71 +5,134 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::options::Options;
-use crate::report::{Interval, Report};
+use crate::report::{Interval, Report, SCHEMA, files, html, terminal};
 use crate::run::INTERRUPTED;
 use crate::run::collect::Watch;
+use crate::run::machine::Machine;
 use crate::settings::Kind;
-use crate::stats::recorder::{Metric, Views};
+use crate::stats::recorder::Sample;
 
-/// The files of one run.
+/// Where one run's results go.
 pub struct Output {
     live: bool,
     json: Option<PathBuf>,
-    jsonl: Option<File>,
+    html: Option<PathBuf>,
+    hgrm: Option<PathBuf>,
+    jsonl: Vec<File>,
+    log: Option<File>,
     to_stdout: bool,
     failed: Option<String>,
 }
 
 impl Output {
     /// Opens every file before the run, so that a wrong path does not cost one.
-    pub fn open(_kind: Kind, options: &Options) -> Result<Self, String> {
+    pub fn open(kind: Kind, options: &Options) -> Result<Self, String> {
         let force = options.force.unwrap_or(false);
         let to_stdout = options.json.as_deref() == Some("-");
-        let json = options.json.as_ref().filter(|_| !to_stdout).map(PathBuf::from);
-        if let Some(path) = &json {
-            create(path, force)?;
-        }
-        Ok(Self {
+        let mut output = Self {
             live: !options.quiet.unwrap_or(false) && io::stderr().is_terminal(),
-            json,
-            jsonl: options.jsonl.as_ref().map(|path| create(path, force)).transpose()?,
+            json: options.json.as_ref().filter(|_| !to_stdout).map(PathBuf::from),
+            html: None,
+            hgrm: options.hgrm.clone(),
+            jsonl: options.jsonl.iter().map(|path| create(path, force)).collect::<Result<_, _>>()?,
+            log: None,
             to_stdout,
             failed: None,
-        })
+        };
+        for path in output.json.iter().chain(&output.hgrm) {
+            create(path, force)?;
+        }
+        if let Some(directory) = &options.out {
+            output.open_directory(directory, force)?;
+        }
+        output.write_headers(kind, options);
+        Ok(output)
+    }
+
+    fn open_directory(&mut self, directory: &Path, force: bool) -> Result<(), String> {
+        let named = |error: io::Error| format!("{}: {error}", directory.display());
+        if directory.exists() && !force {
+            return Err(format!("{} exists: --force writes into it", directory.display()));
+        }
+        fs::create_dir_all(directory).map_err(named)?;
+        // What an earlier run left there must not be taken for this one's, should this one be cut off.
+        let _ = fs::remove_file(directory.join(files::REPORT));
+        self.jsonl.push(create(&directory.join(files::INTERVALS), force)?);
+        self.log = Some(create(&directory.join(files::LOG), force)?);
+        self.json.get_or_insert_with(|| directory.join(files::REPORT));
+        self.html = Some(directory.join("report.html"));
+        self.hgrm.get_or_insert_with(|| directory.join("latency.hgrm"));
+        Ok(())
+    }
+
+    fn write_headers(&mut self, kind: Kind, options: &Options) {
+        let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let header = files::Header {
+            schema: SCHEMA,
+            scenario: kind,
+            started_unix_s,
+            options: options.clone(),
+            machine: Machine::here(),
+        };
+        let line = serde_json::to_string(&header).unwrap_or_default();
+        for file in &mut self.jsonl {
+            let result = files::append(file, &format!("{line}\n"));
+            self.failed = self.failed.take().or(result.err());
+        }
+        if let Some(file) = &mut self.log {
+            let result = files::append(file, &files::log_header(started_unix_s));
+            self.failed = self.failed.take().or(result.err());
+        }
     }
 
     /// Writes the end report.
-    pub fn finish(&mut self, report: &Report, text: &str) -> Result<(), String> {
+    pub fn finish(&mut self, report: &Report) -> Result<(), String> {
         if self.live {
             complain_raw("\n");
         }
         let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+        let write = |path: &Path, text: &str| {
+            fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+        };
         if let Some(path) = &self.json {
-            fs::write(path, &json).map_err(|error| format!("{}: {error}", path.display()))?;
+            write(path, &json)?;
         }
+        if let Some(path) = &self.html {
+            write(path, &html::render(report))?;
+        }
+        if let (Some(path), Some(latency)) = (&self.hgrm, report.main_latency()) {
+            write(path, &files::hgrm(&latency.corrected.histogram()?))?;
+        }
+        let text = terminal::render(report);
         if self.to_stdout {
             print(&json);
-            complain_raw(text);
+            complain_raw(&text);
         } else {
-            print(text);
+            print(&text);
         }
         self.failed.take().map_or(Ok(()), Err)
     }
 }
 
 impl Watch for Output {
-    fn interval(&mut self, interval: &Interval, _main: Metric, _views: Option<&Views>) {
+    fn interval(&mut self, interval: &Interval, opening: &Sample, measured: &Sample) {
         if self.live {
             complain_raw(&format!("\r\x1b[K{}", live_line(interval)));
         }
-        if let Some(file) = &mut self.jsonl {
-            let line = serde_json::to_string(interval).unwrap_or_default();
+        let line = serde_json::to_string(interval).unwrap_or_default();
+        for file in &mut self.jsonl {
             // The first error is reported at the end; the run goes on.
-            if let Err(error) = writeln!(file, "{line}") {
-                self.failed.get_or_insert(format!("--jsonl: {error}"));
-            }
+            let result = files::append(file, &format!("{line}\n"));
+            self.failed = self.failed.take().or(result.err());
+        }
+        if let Some(file) = &mut self.log {
+            let mut lines = files::log_lines(interval, "opening.", opening);
+            lines += &files::log_lines(interval, "", measured);
+            let result = files::append(file, &lines);
+            self.failed = self.failed.take().or(result.err());
         }
     }
 }

@@ -65,7 +65,8 @@ impl Schedule {
             segments: segments.collect(),
             spacing,
             rng: Rng::new(seed, 0),
-            unit: 0.0,
+            // Even spacing begins with an arrival, chance with a gap.
+            unit: if spacing == Spacing::Constant { -1.0 } else { 0.0 },
             segment: 0,
             before: (0.0, 0.0),
         }
@@ -97,8 +98,8 @@ impl Iterator for Schedule {
             let segment = self.segments.get(self.segment)?;
             let whole = segment.expected(segment.seconds);
             let within = self.unit - self.before.0;
-            // A hair's breadth of slack: the last of evenly spaced arrivals may round past the end.
-            if within <= whole + 1e-9 && whole > 0.0 {
+            // A hair's breadth of slack: an evenly spaced arrival on the border belongs to what follows.
+            if within < whole - 1e-9 {
                 let seconds = self.before.1 + segment.time_of(within).min(segment.seconds);
                 return Some((seconds * SECOND as f64) as Nanos);
             }

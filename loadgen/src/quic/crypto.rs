@@ -7,6 +7,8 @@
 //! AEAD contexts (1.2 KiB). [`LightSession`] lets go of rustls in the call that hands out the 1-RTT keys, and
 //! [`LazyKey`] derives the next generation when a packet first needs it.
 //!
+//! Measured on 1,000 to 5,000 idle sessions: 23.9 KiB each with quinn-proto's own TLS session, 18.4 KiB with this one.
+//!
 //! What quinn-proto still asks a client session after the handshake, and what answers it:
 //! `is_handshaking` and `transport_parameters` (once, in the packet that completes the handshake: kept as raw bytes),
 //! `next_1rtt_keys` (at the 1-RTT keys and at every key update: the traffic secrets), `read_handshake` (a session

@@ -339,7 +339,7 @@ impl Net {
             }
             Event::ConnectionLost { reason } => {
                 conn.over = true;
-                tell(What::Gone(Gone::Connection(in_words(&reason))));
+                tell(What::Gone(gone(&reason)));
             }
             _ => {}
         }
@@ -407,6 +407,20 @@ fn transport(target: &Target) -> Result<TransportConfig, String> {
         .datagram_receive_buffer_size(Some(4096))
         .datagram_send_buffer_size(4096);
     Ok(config)
+}
+
+/// HTTP/3's own application errors start here; below it a server means a code of the session's.
+const FIRST_H3_ERROR: u64 = 0x100;
+
+/// Some servers close the connection with the session's code instead of sending a capsule first.
+fn gone(reason: &ConnectionError) -> Gone {
+    match reason {
+        ConnectionError::ApplicationClosed(close) if u64::from(close.error_code) < FIRST_H3_ERROR => {
+            let reason = String::from_utf8_lossy(&close.reason).into_owned();
+            Gone::Session(End::Closed(u64::from(close.error_code) as u32, reason))
+        }
+        other => Gone::Connection(in_words(other)),
+    }
 }
 
 /// Few words, the same for all losses alike, so that a report can count them.

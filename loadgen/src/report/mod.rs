@@ -1,5 +1,8 @@
 //! The report of a run, as it is written to JSON and read again by `compare`, `merge` and `html`.
 
+pub mod files;
+pub mod html;
+pub mod svg;
 pub mod terminal;
 
 use std::collections::BTreeMap;

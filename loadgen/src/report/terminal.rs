@@ -87,10 +87,10 @@ fn write_measured(out: &mut String, report: &Report) -> std::fmt::Result {
     let phase = &report.measured;
     write!(out, "\nLoad      {:.1} s", phase.seconds)?;
     if phase.count(Count::Planned) > 0 {
-        let dropped = phase.count(Count::Dropped);
+        let dropped = phase.count(Count::Planned).saturating_sub(phase.count(Count::Started));
         write!(
             out,
-            "  target {:.1}/s  achieved {:.1}/s  dropped {dropped}",
+            "  target {:.1}/s  achieved {:.1}/s  never started {dropped}",
             phase.target_rate, phase.achieved_rate
         )?;
     }

@@ -11,14 +11,14 @@ use crate::limits::MAX_INTERVALS;
 use crate::report::{Interval, main_metric};
 use crate::settings::Settings;
 use crate::stats::process::{Usage, usage};
-use crate::stats::recorder::{Count, Metric, Sample, Views};
+use crate::stats::recorder::{Count, Sample};
 use crate::time::{Nanos, SECOND, now};
 use crate::worker::Report as ThreadReport;
 
 /// Is told of every interval while the run goes on.
 pub trait Watch {
-    /// An interval is over; `views` are its latencies.
-    fn interval(&mut self, interval: &Interval, main: Metric, views: Option<&Views>);
+    /// An interval is over: in few figures, and whole, before and after the schedule started.
+    fn interval(&mut self, interval: &Interval, opening: &Sample, measured: &Sample);
 }
 
 /// Why waiting ended.
@@ -61,7 +61,8 @@ pub struct Collector {
     pub opening_cpu_s: Option<f64>,
     /// The kernel's count of dropped datagrams when the run began.
     pub udp_errors_before: u64,
-    current: Sample,
+    /// The present interval, before and after the schedule started.
+    current: (Sample, Sample),
     measuring: bool,
     pid: Option<u32>,
     began: Nanos,
@@ -83,7 +84,7 @@ impl Collector {
             opening_seconds: None,
             opening_cpu_s: None,
             udp_errors_before: super::machine::udp_buffer_errors(),
-            current: Sample::default(),
+            current: (Sample::default(), Sample::default()),
             measuring: false,
             pid,
             began: now(),
@@ -169,9 +170,13 @@ impl Collector {
     }
 
     fn add(&mut self, report: &ThreadReport) {
-        let phase = if report.measuring { &mut self.measured } else { &mut self.opening };
+        let (phase, current) = if report.measuring {
+            (&mut self.measured, &mut self.current.1)
+        } else {
+            (&mut self.opening, &mut self.current.0)
+        };
         phase.add(&report.sample);
-        self.current.add(&report.sample);
+        current.add(&report.sample);
         self.measuring |= report.measuring;
         self.gauges[report.thread] = Gauges {
             open: report.open,
@@ -185,7 +190,9 @@ impl Collector {
     fn close_interval(&mut self, watch: &mut dyn Watch) {
         let at = now();
         let seconds = (at - self.interval_began) as f64 / SECOND as f64;
-        let sample = std::mem::take(&mut self.current);
+        let (opening, measured) = std::mem::take(&mut self.current);
+        let mut sample = opening.clone();
+        sample.add(&measured);
         let metric = main_metric(self.settings.kind);
         let views = sample.views.get(&metric);
         let quantile = |q: f64| views.map_or(0, |views| views.corrected.value_at_quantile(q));
@@ -209,7 +216,7 @@ impl Collector {
             busy: sample.busy as f64 / sample.span.max(1) as f64,
             counts: BTreeMap::clone(&sample.counts),
         };
-        watch.interval(&interval, metric, views);
+        watch.interval(&interval, &opening, &measured);
         if self.intervals.len() < MAX_INTERVALS {
             self.intervals.push(interval);
         }

@@ -45,10 +45,10 @@ pub fn verdict(settings: &Settings, opening: &Phase, measured: &Phase, collector
     }
     let planned = phase.count(Count::Planned);
     if planned > 0 && (phase.count(Count::Started) as f64) < planned as f64 * ACHIEVED_SHARE {
-        let dropped = phase.count(Count::Dropped);
+        let missing = planned.saturating_sub(phase.count(Count::Started));
         findings.push(format!(
-            "{dropped} of {planned} arrivals found no free session and were dropped: more --connections, or a \
-             shorter --dwell"
+            "{missing} of {planned} arrivals never found a free session: more --connections or a shorter --dwell, if \
+             the server was not the one to keep them"
         ));
     }
     let (sends, receives) = collector.dropped();

@@ -1,6 +1,6 @@
 //! `connect` and `idle`: sessions are opened, and left alone.
 
-use super::Scenario;
+use super::{Arrival, Scenario};
 use crate::quic::net::SessionId;
 use crate::settings::Kind;
 use crate::time::Nanos;
@@ -13,9 +13,9 @@ const HOLD_OVER: u8 = 1;
 pub struct Connect;
 
 impl Scenario for Connect {
-    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> bool {
+    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> Arrival {
         worker.open(intended);
-        true
+        Arrival::Started
     }
 
     fn did(&mut self, worker: &mut Worker, session: SessionId, did: Did) {

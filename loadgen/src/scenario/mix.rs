@@ -1,6 +1,6 @@
 //! `mix` and `soak`: people arrive, meet, write or call, press next, and go.
 
-use super::{Scenario, exchange};
+use super::{Arrival, Scenario, exchange};
 use crate::quic::net::SessionId;
 use crate::time::{Nanos, SECOND, now};
 use crate::worker::Worker;
@@ -43,9 +43,9 @@ impl Mix {
 }
 
 impl Scenario for Mix {
-    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> bool {
+    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> Arrival {
         worker.open(intended);
-        true
+        Arrival::Started
     }
 
     fn did(&mut self, worker: &mut Worker, session: SessionId, did: Did) {

@@ -15,14 +15,25 @@ use crate::time::Nanos;
 use crate::worker::Worker;
 use crate::worker::user::Did;
 
+/// What became of an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was acted on.
+    Started,
+    /// Nobody is free to act on it yet; the scenario counts it as started when somebody is.
+    Waiting,
+    /// It is given up.
+    Dropped,
+}
+
 /// The users of one thread, as a kind of load moves them.
 pub trait Scenario: Send {
     /// All sessions that were to be opened beforehand are open (or failed), and the schedule starts.
     fn begin(&mut self, _worker: &mut Worker, _start: Nanos) {}
 
-    /// The schedule wants something done, at `intended`; `false` if nobody was free to do it.
-    fn arrival(&mut self, _worker: &mut Worker, _intended: Nanos) -> bool {
-        true
+    /// The schedule wants something done, at `intended`.
+    fn arrival(&mut self, _worker: &mut Worker, _intended: Nanos) -> Arrival {
+        Arrival::Started
     }
 
     /// Something happened to a user.
@@ -36,8 +47,8 @@ pub trait Scenario: Send {
 pub fn new(settings: &Settings) -> Box<dyn Scenario> {
     match settings.kind {
         Kind::Connect | Kind::Idle => Box::new(connect::Connect),
-        Kind::Pair => Box::new(pair::Pair { exchange: false }),
-        Kind::Signal => Box::new(pair::Pair { exchange: true }),
+        Kind::Pair => Box::new(pair::Pair::new(false)),
+        Kind::Signal => Box::new(pair::Pair::new(true)),
         Kind::Relay => Box::new(relay::Relay::default()),
         Kind::Churn => Box::new(churn::Churn),
         Kind::Mix | Kind::Soak => Box::new(mix::Mix),

@@ -1,10 +1,16 @@
 //! `pair` and `signal`: arrivals look for a stranger, are matched, and part again.
 //!
-//! An arrival is an idle session, picked at random, that sends FIND: the time to connect is no part of pairing.
+//! An arrival is an idle session, picked at random, that sends FIND: the time to connect is no part of pairing. If
+//! none is idle the arrival waits for one, and its latency counts from when it was due: a server that stalls, and with
+//! it this program, shows in the corrected view.
 //! In `signal` the two do the exchange of a video call before they part.
 
-use super::{Scenario, exchange};
+use std::collections::VecDeque;
+
+use super::{Arrival, Scenario, exchange};
+use crate::limits::MAX_BACKLOG;
 use crate::quic::net::SessionId;
+use crate::stats::recorder::Count;
 use crate::time::{Nanos, now};
 use crate::worker::Worker;
 use crate::worker::user::{self, Did};
@@ -15,10 +21,17 @@ const THINK_OVER: u8 = 2;
 /// The users of one thread.
 pub struct Pair {
     /// Whether a matched pair does the exchange of a video call.
-    pub exchange: bool,
+    exchange: bool,
+    /// Arrivals that wait for an idle session, oldest first: when they were due.
+    backlog: VecDeque<Nanos>,
 }
 
 impl Pair {
+    /// `exchange`: whether a matched pair does the exchange of a video call.
+    pub fn new(exchange: bool) -> Self {
+        Self { exchange, backlog: VecDeque::new() }
+    }
+
     /// Lets a random idle user look for somebody.
     fn find(&self, worker: &mut Worker, intended: Nanos) -> bool {
         let pick = worker.rng.below(worker.users.idle().len());
@@ -27,9 +40,13 @@ impl Pair {
         true
     }
 
-    /// In a closed loop, whoever is done makes room for the next.
-    fn another(worker: &mut Worker, session: SessionId) {
-        if worker.settings.closed.is_some() {
+    /// A user is idle again.
+    fn free(&mut self, worker: &mut Worker, session: SessionId) {
+        if let Some(intended) = self.backlog.pop_front() {
+            self.find(worker, intended);
+            worker.recorder.scheduled(Count::Started, intended);
+        } else if worker.settings.closed.is_some() {
+            // In a closed loop, whoever is done makes room for the next.
             worker.after(session, worker.settings.think_ns, THINK_OVER);
         }
     }
@@ -43,8 +60,15 @@ impl Scenario for Pair {
         }
     }
 
-    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> bool {
-        self.find(worker, intended)
+    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> Arrival {
+        if self.find(worker, intended) {
+            return Arrival::Started;
+        }
+        if self.backlog.len() == MAX_BACKLOG {
+            return Arrival::Dropped;
+        }
+        self.backlog.push_back(intended);
+        Arrival::Waiting
     }
 
     fn did(&mut self, worker: &mut Worker, session: SessionId, did: Did) {
@@ -57,7 +81,7 @@ impl Scenario for Pair {
             Did::Frame(stamp) if self.exchange && exchange::handle(worker, session, stamp) => {
                 worker.after(session, worker.settings.dwell_ns, DWELL_OVER);
             }
-            Did::Ended => Self::another(worker, session),
+            Did::Ended => self.free(worker, session),
             _ => {}
         }
     }
@@ -65,7 +89,7 @@ impl Scenario for Pair {
     fn timer(&mut self, worker: &mut Worker, session: SessionId, kind: u8, _due: Nanos) {
         if kind == DWELL_OVER {
             user::leave(worker, session);
-            Self::another(worker, session);
+            self.free(worker, session);
         } else {
             self.find(worker, now());
         }

@@ -2,7 +2,7 @@
 //!
 //! Open loop: every arrival is a frame of the next user in turn. Closed loop: every frame is answered by one.
 
-use super::Scenario;
+use super::{Arrival, Scenario};
 use crate::quic::net::SessionId;
 use crate::time::{Nanos, now};
 use crate::worker::Worker;
@@ -39,16 +39,16 @@ impl Scenario for Relay {
         }
     }
 
-    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> bool {
+    fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> Arrival {
         // Whoever lost its chat meanwhile is passed over.
         while !self.talkers.is_empty() {
             self.next = (self.next + 1) % self.talkers.len();
             if Self::send(worker, self.talkers[self.next], intended) {
-                return true;
+                return Arrival::Started;
             }
             self.talkers.swap_remove(self.next);
         }
-        false
+        Arrival::Dropped
     }
 
     fn did(&mut self, worker: &mut Worker, session: SessionId, did: Did) {

@@ -5,6 +5,7 @@
 //! falls behind shows. "Uncorrected" counts from the moment of sending: what a closed-loop tool would report.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ pub enum Count {
     Planned,
     /// Arrivals that were acted on.
     Started,
-    /// Arrivals that could not be acted on: no idle session was left.
+    /// Arrivals that were given up: nobody was free, and too many were waiting already.
     Dropped,
     /// Sessions opened (WELCOME received).
     Opened,
@@ -156,22 +157,27 @@ impl Sample {
 }
 
 /// Collects one thread's sample.
-#[derive(Default)]
 pub struct Recorder {
     sample: Sample,
-    /// Latencies that were meant to start before this moment belong to the warm-up and are left out.
-    measure_from: Nanos,
+    /// What was meant to start outside of this belongs to the warm-up or comes after the end, and is left out.
+    window: Range<Nanos>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { sample: Sample::default(), window: 0..Nanos::MAX }
+    }
 }
 
 impl Recorder {
-    /// From when on latencies and scheduled arrivals count.
-    pub fn set_measure_from(&mut self, from: Nanos) {
-        self.measure_from = from;
+    /// Latencies and scheduled arrivals count if they were meant to start in this time.
+    pub fn set_window(&mut self, window: Range<Nanos>) {
+        self.window = window;
     }
 
     /// Records a latency that ended at `end`, in both views.
     pub fn latency(&mut self, metric: Metric, intended: Nanos, sent: Nanos, end: Nanos) {
-        if intended < self.measure_from {
+        if !self.window.contains(&intended) {
             return;
         }
         let views = self.sample.views.entry(metric).or_default();
@@ -184,9 +190,9 @@ impl Recorder {
         *self.sample.counts.entry(count).or_default() += by;
     }
 
-    /// Counts something scheduled, unless it belongs to the warm-up.
+    /// Counts something scheduled, if it counts.
     pub fn scheduled(&mut self, count: Count, intended: Nanos) {
-        if intended >= self.measure_from {
+        if self.window.contains(&intended) {
             self.count(count, 1);
         }
     }
@@ -226,11 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn the_warm_up_leaves_no_trace() {
+    fn the_warm_up_and_the_aftermath_leave_no_trace() {
         let mut recorder = Recorder::default();
-        recorder.set_measure_from(100);
-        recorder.latency(Metric::Pair, 99, 99, 500);
-        recorder.scheduled(Count::Planned, 99);
+        recorder.set_window(100..200);
+        for outside in [99, 200] {
+            recorder.latency(Metric::Pair, outside, outside, 500);
+            recorder.scheduled(Count::Planned, outside);
+        }
         let sample = recorder.take(0, 0);
         assert!(sample.views.is_empty());
         assert_eq!(sample.count(Count::Planned), 0);

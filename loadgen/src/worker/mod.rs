@@ -15,7 +15,7 @@ use std::sync::mpsc::Sender;
 
 use crate::quic::net::{Net, SessionId};
 use crate::rng::Rng;
-use crate::scenario::Scenario;
+use crate::scenario::{Arrival, Scenario};
 use crate::schedule::Schedule;
 use crate::settings::Settings;
 use crate::stats::recorder::{Count, Metric, Recorder, Sample};
@@ -193,7 +193,8 @@ impl Worker {
         }
         self.start = start;
         // What was seen so far belongs to the opening.
-        self.recorder.set_measure_from(start + self.settings.warmup_ns);
+        let settings = &self.settings;
+        self.recorder.set_window(start + settings.warmup_ns..start + settings.scheduled_ns());
         self.schedule = self.settings.schedule().map(Iterator::enumerate);
         self.advance();
         scenario.begin(self, start);
@@ -211,8 +212,11 @@ impl Worker {
             let at = now();
             self.recorder.latency(Metric::Lag, intended, intended, at);
             self.recorder.scheduled(Count::Planned, intended);
-            let started = scenario.arrival(self, intended);
-            self.recorder.scheduled(if started { Count::Started } else { Count::Dropped }, intended);
+            match scenario.arrival(self, intended) {
+                Arrival::Started => self.recorder.scheduled(Count::Started, intended),
+                Arrival::Dropped => self.recorder.scheduled(Count::Dropped, intended),
+                Arrival::Waiting => {}
+            }
             self.advance();
         }
         while let Some((due, timer)) = self.timers.take_due(now()) {
