@@ -75,7 +75,7 @@ function show(whose, text, ...more) {
   const log = $('log');
   const name = el('span', { class: 'unseen' }, `${t(whose === 'mine' ? 'you' : 'stranger')}: `);
   const words = el('span', { dir: 'auto' }, text);
-  log.append(el('li', { class: whose }, name, words, ...more));
+  log.append(el('p', { class: whose }, name, words, ...more));
   while (log.children.length > MAX_SHOWN) log.firstElementChild?.remove();
   log.scrollTop = log.scrollHeight;
 }

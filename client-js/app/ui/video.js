@@ -151,8 +151,10 @@ export class Video {
     this.#remote.muted = false;
     $('veil').hidden = true;
     $('next').focus();
-    // Some phones refuse sound without a tap on the video itself: then the same button asks for one.
+    // Some phones refuse sound without a tap of its own: the picture goes on silent, and the same button asks for one.
     this.#remote.play().catch(() => {
+      this.#remote.muted = true;
+      void this.#remote.play().catch(() => {});
       $('veil').textContent = t('tap_sound');
       $('veil').hidden = false;
     });

@@ -1,0 +1,88 @@
+// Every state of the page, without a server: no accessibility fault, nothing wider than the window, no errors, in both themes,
+// left to right and right to left.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { launchChromium } from './browsers.mjs';
+import { servePage } from './page-server.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const VIEWS = [
+  { width: 1280, height: 800, theme: 'light', lang: 'en' },
+  { width: 390, height: 844, theme: 'dark', lang: 'ar' },
+  { width: 320, height: 640, theme: 'light', lang: 'de' },
+];
+let browser;
+let site;
+
+before(async () => {
+  site = await servePage();
+  browser = await launchChromium();
+});
+after(async () => {
+  await browser?.close();
+  site?.close();
+});
+
+async function open({ width, height, theme, lang }) {
+  // axe has to be put into the page, which the page's own policy rightly forbids.
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  return { page, errors, show: (name) => page.goto(`${site.origin}/?state=${name}&lang=${lang}`).then(() => page.waitForSelector(`html[data-shown="${name}"]`)) };
+}
+
+async function faults(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary.split('\n')[1]}`).join(' | ')}`);
+}
+
+for (const view of VIEWS) {
+  test(`every state at ${view.width} px, ${view.theme}, ${view.lang}`, async () => {
+    const { page, errors, show } = await open(view);
+    await show('landing');
+    const names = (await page.getAttribute('html', 'data-names')).split(' ');
+    assert.ok(names.length > 40);
+    const found = [];
+    for (const name of names) {
+      await show(name);
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (wider > 0) found.push(`${name}: ${wider} px wider than the window`);
+      found.push(...(await faults(page)).map((fault) => `${name}: ${fault}`));
+    }
+    assert.deepEqual(found, []);
+    assert.deepEqual(errors, []);
+    await page.context().close();
+  });
+}
+
+for (const path of ['/about', '/privacy', '/rules']) {
+  test(`${path} in every language`, async () => {
+    for (const lang of ['en', 'ar', 'hi']) {
+      const { page, errors } = await open({ ...VIEWS[lang === 'ar' ? 1 : 2], lang });
+      await page.goto(`${site.origin}${path}?lang=${lang}`);
+      await page.waitForLoadState('networkidle');
+      assert.deepEqual(await faults(page), [], `${path} ${lang}`);
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${path} ${lang} fits`);
+      assert.deepEqual(errors, []);
+      await page.context().close();
+    }
+  });
+}
+
+test('interface in seven languages: each has its words and its direction, and nothing overflows', async () => {
+  for (const lang of ['en', 'es', 'pt', 'de', 'fr', 'hi', 'ar']) {
+    const { page, show } = await open({ width: 320, height: 640, theme: 'light', lang });
+    for (const name of ['landing-wishes', 'setup', 'chat', 'video', 'warning', 'banned', 'report-dialog']) {
+      await show(name);
+      const seen = await page.evaluate(() => ({ lang: document.documentElement.lang, dir: document.documentElement.dir, wider: document.documentElement.scrollWidth - innerWidth }));
+      assert.deepEqual(seen, { lang, dir: lang === 'ar' ? 'rtl' : 'ltr', wider: 0 }, name);
+    }
+    await page.context().close();
+  }
+});
