@@ -139,6 +139,7 @@ fn a_client_that_falls_silent_is_away_and_comes_back_without_a_loss() {
     let mut ben = tunnel.block_on(world.person());
     tunnel.block_on(ben.hello());
     main.block_on(ada.find(json!({"n": 1, "mode": "text"})));
+    main.block_on(ada.expect(WAITING));
     tunnel.block_on(ben.find(json!({"n": 1, "mode": "text"})));
     let chat = tunnel.block_on(ben.expect(MATCHED))["chat"].as_u64().unwrap() as u32;
     main.block_on(ada.expect(MATCHED));
@@ -148,10 +149,19 @@ fn a_client_that_falls_silent_is_away_and_comes_back_without_a_loss() {
     assert_eq!(away, json!({"chat": chat, "state": "away"}));
     let waited = begun.elapsed();
     assert!((8..16).contains(&waited.as_secs()), "{waited:?}");
-    assert_eq!(tunnel.block_on(ben.expect_relayed(TEXT, chat)), b"are you there?");
-    tunnel.block_on(ben.relay(TEXT, chat, b"again"));
+    let out_of_the_tunnel = std::thread::spawn(move || {
+        tunnel.block_on(async {
+            assert_eq!(ben.expect_relayed(TEXT, chat).await, b"are you there?");
+            ben.relay(TEXT, chat, b"yes, again").await;
+            assert_eq!(ben.expect_relayed(TEXT, chat).await, b"good");
+        });
+    });
     assert_eq!(main.block_on(ada.expect(PEER)), json!({"chat": chat, "state": "back"}));
-    assert_eq!(main.block_on(ada.expect_relayed(TEXT, chat)), b"again");
+    assert_eq!(main.block_on(ada.expect_relayed(TEXT, chat)), b"yes, again");
+    main.block_on(async {
+        ada.relay(TEXT, chat, b"good").await;
+        tokio::task::spawn_blocking(|| out_of_the_tunnel.join().unwrap()).await.unwrap();
+    });
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -239,13 +239,16 @@ impl Person {
 
     /// The next control frame of this kind; WAITING on the way is skipped.
     pub async fn expect(&mut self, kind: u8) -> Value {
-        loop {
-            let (heard, payload) = self.hear().await;
-            if heard == kind {
-                return serde_json::from_slice(&payload).expect("JSON");
+        let heard = async {
+            loop {
+                let (heard, payload) = self.hear().await;
+                if heard == kind {
+                    return serde_json::from_slice(&payload).expect("JSON");
+                }
+                assert_eq!(heard, WAITING, "instead of {kind:#x}: {}", String::from_utf8_lossy(&payload));
             }
-            assert_eq!(heard, WAITING, "instead of {kind:#x}: {}", String::from_utf8_lossy(&payload));
-        }
+        };
+        tokio::time::timeout(LONG, heard).await.expect("the frame in time")
     }
 
     /// The next frame is a relayed one; returns its opaque bytes.
