@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::condition::Condition;
 use crate::options::Options;
-use crate::output::Output;
-use crate::report::Report;
+use crate::output::{Output, complain, create, on_interrupt, print};
+use crate::report::{Report, files, html, terminal};
 use crate::run::{self, Plan, machine, target};
 use crate::settings::{Kind, Settings};
+use crate::span::Span;
+use crate::{capacity, compare, floors, merge};
 
 /// Exit codes. 130 (Ctrl-C) is the shell's convention.
 pub mod exit {
@@ -56,6 +58,16 @@ enum Command {
     Mix(RunArgs),
     /// The mix for hours
     Soak(RunArgs),
+    /// Search the highest rate at which p99 stays under a bound
+    Capacity(CapacityArgs),
+    /// Two runs, or groups of runs, side by side, with the noise taken into account
+    Compare(CompareArgs),
+    /// One report from those of several machines
+    Merge(MergeArgs),
+    /// Print a run's report again, also of a run that was cut off; --html writes the page
+    Show(ShowArgs),
+    /// The limits of this machine: UDP, QUIC and curves without any server around them
+    Floors(FloorsArgs),
 }
 
 #[derive(Args)]
@@ -67,22 +79,92 @@ struct RunArgs {
     options: Options,
 }
 
+#[derive(Args)]
+struct CapacityArgs {
+    /// The load whose rate is searched: pair, relay, signal or connect
+    #[arg(value_enum)]
+    scenario: Kind,
+    /// Bound of the main latency's p99, as 2ms
+    #[arg(long, default_value = "2ms")]
+    bound: Span,
+    /// Write the card as JSON to this file
+    #[arg(long)]
+    card: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct CompareArgs {
+    /// Reports, run directories, or directories of runs; several with commas between
+    a: String,
+    /// The same for the other side
+    b: String,
+    /// Exit with status 3 if this holds, as 'p99>+10%' (may be repeated)
+    #[arg(long)]
+    fail_if: Vec<String>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct MergeArgs {
+    /// Reports or run directories
+    #[arg(required = true)]
+    runs: Vec<String>,
+    /// Where the merged report is written
+    #[arg(long)]
+    json: PathBuf,
+    /// Overwrite it if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args)]
+struct ShowArgs {
+    /// A report or a run's directory
+    run: String,
+    /// Write the page here
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Overwrite it if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args)]
+struct FloorsArgs {
+    /// Time for each floor
+    #[arg(long, default_value = "2s")]
+    duration: Span,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let (kind, args) = match Cli::parse().command {
-        Command::Connect(args) => (Kind::Connect, args),
-        Command::Idle(args) => (Kind::Idle, args),
-        Command::Pair(args) => (Kind::Pair, args),
-        Command::Relay(args) => (Kind::Relay, args),
-        Command::Signal(args) => (Kind::Signal, args),
-        Command::Churn(args) => (Kind::Churn, args),
-        Command::Mix(args) => (Kind::Mix, args),
-        Command::Soak(args) => (Kind::Soak, args),
+    let result = match Cli::parse().command {
+        Command::Connect(args) => load(Kind::Connect, args),
+        Command::Idle(args) => load(Kind::Idle, args),
+        Command::Pair(args) => load(Kind::Pair, args),
+        Command::Relay(args) => load(Kind::Relay, args),
+        Command::Signal(args) => load(Kind::Signal, args),
+        Command::Churn(args) => load(Kind::Churn, args),
+        Command::Mix(args) => load(Kind::Mix, args),
+        Command::Soak(args) => load(Kind::Soak, args),
+        Command::Capacity(args) => search(args),
+        Command::Compare(args) => side_by_side(&args),
+        Command::Merge(args) => merged(&args),
+        Command::Show(args) => show(&args),
+        Command::Floors(args) => floor(&args),
     };
-    match load(kind, args) {
+    match result {
         Ok(code) => code.into(),
+        Err(error) if error == "interrupted" => exit::INTERRUPTED.into(),
         Err(error) => {
-            crate::output::complain(&error);
+            complain(&error);
             exit::FAILED.into()
         }
     }
@@ -90,20 +172,10 @@ pub fn main() -> ExitCode {
 
 fn load(kind: Kind, args: RunArgs) -> Result<u8, String> {
     let options = with_preset(kind, args)?;
-    let settings = Settings::new(kind, &options)?;
+    let plan = plan(kind, &options)?;
     let conditions = parse_conditions(options.fail_if.as_deref().unwrap_or_default())?;
-    if let Some(cpus) = &options.cpus {
-        machine::pin(cpus)?;
-    }
     let mut output = Output::open(kind, &options)?;
-    let plan = Plan {
-        settings,
-        target: target::resolve(&options)?,
-        server_pid: options.server_pid,
-        start_at: options.start_at,
-        options,
-    };
-    crate::output::on_interrupt();
+    on_interrupt();
     let report = run::run(plan, &mut output)?;
     output.finish(&report)?;
     let failing = failing(&conditions, &report)?;
@@ -113,6 +185,107 @@ fn load(kind: Kind, args: RunArgs) -> Result<u8, String> {
         "interrupted" => exit::INTERRUPTED,
         _ => exit::FAILED,
     })
+}
+
+/// Checks everything that can be checked without load.
+fn plan(kind: Kind, options: &Options) -> Result<Plan, String> {
+    let settings = Settings::new(kind, options)?;
+    if let Some(cpus) = &options.cpus {
+        machine::pin(cpus)?;
+    }
+    Ok(Plan {
+        settings,
+        target: target::resolve(options)?,
+        server_pid: options.server_pid,
+        start_at: options.start_at,
+        options: options.clone(),
+    })
+}
+
+fn search(args: CapacityArgs) -> Result<u8, String> {
+    let kind = args.scenario;
+    let mut options = with_preset(kind, args.run)?;
+    options.closed = None;
+    options.steps = None;
+    options.ramp = None;
+    if matches!(kind, Kind::Idle | Kind::Churn) {
+        return Err(format!("{} has no rate that could be searched", kind.name()));
+    }
+    let start = options.rate.unwrap_or(100.0);
+    let card_file =
+        args.card.as_ref().map(|path| create(path, options.force.unwrap_or(false))).transpose()?;
+    on_interrupt();
+    let bound_us = args.bound.as_nanos() / 1000;
+    let card = capacity::search(kind.name(), start, bound_us, |rate| {
+        complain(&format!("trying {rate:.0}/s"));
+        let options = Options { rate: Some(rate), ..options.clone() };
+        let mut quiet = Output::quiet();
+        run::run(plan(kind, &options)?, &mut quiet)
+    })?;
+    if let Some(mut file) = card_file {
+        let json = serde_json::to_string_pretty(&card).map_err(|error| error.to_string())?;
+        files::append(&mut file, &json)?;
+    }
+    print(&capacity::render(&card));
+    Ok(if card.rate > 0.0 { exit::OK } else { exit::FAILED })
+}
+
+fn side_by_side(args: &CompareArgs) -> Result<u8, String> {
+    let conditions = parse_conditions(&args.fail_if)?;
+    let (a, b) = (compare::read_runs(&args.a)?, compare::read_runs(&args.b)?);
+    let rows = compare::rows(&a, &b);
+    if args.json {
+        let figures: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                serde_json::json!({"figure": row.name, "a": row.a, "b": row.b, "ratio": row.ratio,
+                    "interval": [row.interval.0, row.interval.1], "p": row.p_value, "differs": row.differs()})
+            })
+            .collect();
+        print(&serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?);
+    } else {
+        print(&compare::render(&a, &b, &rows));
+    }
+    let mut code = exit::OK;
+    for condition in &conditions {
+        let row = compare::row(&condition.text, &condition.subject, &a, &b)
+            .ok_or_else(|| format!("--fail-if \"{}\": not every run has that figure", condition.text))?;
+        if row.holds(condition) {
+            complain(&format!("--fail-if {} holds: {:+.1} %", condition.text, (row.ratio - 1.0) * 100.0));
+            code = exit::CONDITION;
+        }
+    }
+    Ok(code)
+}
+
+fn merged(args: &MergeArgs) -> Result<u8, String> {
+    let runs: Vec<Vec<Report>> =
+        args.runs.iter().map(|run| compare::read_runs(run)).collect::<Result<_, _>>()?;
+    let report = merge::merge(&runs.concat())?;
+    let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+    files::append(&mut create(&args.json, args.force)?, &json)?;
+    print(&terminal::render(&report));
+    Ok(exit::OK)
+}
+
+fn show(args: &ShowArgs) -> Result<u8, String> {
+    let mut runs = compare::read_runs(&args.run)?;
+    let report = runs.swap_remove(0);
+    if let Some(path) = &args.html {
+        files::append(&mut create(path, args.force)?, &html::render(&report))?;
+    }
+    print(&terminal::render(&report));
+    Ok(exit::OK)
+}
+
+fn floor(args: &FloorsArgs) -> Result<u8, String> {
+    let floors = floors::measure(args.duration)?;
+    print(&if args.json {
+        serde_json::to_string_pretty(&floors).map_err(|error| error.to_string())?
+    } else {
+        floors::render(&floors)
+    });
+    Ok(exit::OK)
 }
 
 /// Reads all conditions before the run, so that a typing error does not cost one.
@@ -125,7 +298,7 @@ fn failing(conditions: &[Condition], report: &Report) -> Result<bool, String> {
     let mut any = false;
     for condition in conditions {
         if condition.holds(report)? {
-            crate::output::complain(&format!("--fail-if {} holds", condition.text));
+            complain(&format!("--fail-if {} holds", condition.text));
             any = true;
         }
     }

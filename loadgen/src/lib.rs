@@ -4,9 +4,13 @@
 
 #![allow(clippy::cast_sign_loss, reason = "lengths of time and counts are never negative")]
 
+pub mod capacity;
 pub mod cli;
+pub mod compare;
 pub mod condition;
+pub mod floors;
 pub mod limits;
+pub mod merge;
 pub mod options;
 pub mod output;
 pub mod quic;

@@ -52,6 +52,20 @@ impl Output {
         Ok(output)
     }
 
+    /// Writes nothing, for runs that are a part of something larger.
+    pub fn quiet() -> Self {
+        Self {
+            live: io::stderr().is_terminal(),
+            json: None,
+            html: None,
+            hgrm: None,
+            jsonl: Vec::new(),
+            log: None,
+            to_stdout: false,
+            failed: None,
+        }
+    }
+
     fn open_directory(&mut self, directory: &Path, force: bool) -> Result<(), String> {
         let named = |error: io::Error| format!("{}: {error}", directory.display());
         if directory.exists() && !force {

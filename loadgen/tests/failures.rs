@@ -1,5 +1,7 @@
 //! Wrong use and broken servers: every case says exactly what is wrong, and what was seen is kept.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests may panic")]
+
 mod liar;
 mod world;
 

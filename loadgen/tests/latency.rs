@@ -1,5 +1,7 @@
 //! A server that lies about time: what it adds is what the generator measures, no more and no less.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests may panic")]
+
 mod liar;
 mod world;
 

@@ -1,5 +1,7 @@
 //! Every scenario in small, as a user would run it.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests may panic")]
+
 mod liar;
 mod world;
 

@@ -80,6 +80,11 @@ impl Socket {
         })
     }
 
+    /// Its port.
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.io.local_addr()?.port())
+    }
+
     /// How many datagrams one send may carry.
     pub fn max_gso_datagrams(&self) -> usize {
         self.state.max_gso_segments()

@@ -1,0 +1,124 @@
+//! `capacity`, `compare`, `merge` and `show` on runs against a server whose answers are known.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests may panic")]
+
+mod liar;
+mod world;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anoncam_loadgen::capacity::Card;
+use anoncam_loadgen::report::Report;
+use anoncam_loadgen::stats::recorder::Metric;
+use liar::{Liar, Lies};
+use world::{program, stderr, stdout};
+
+/// Makes `count` short relay runs against a server that holds frames for `delay_ms`.
+fn runs(directory: &Path, name: &str, delay_ms: u64, count: usize) -> String {
+    let liar = Liar::start(Lies { relay_delay: Duration::from_millis(delay_ms), ..Lies::default() });
+    let side = directory.join(name);
+    std::fs::create_dir(&side).unwrap();
+    for index in 0..count {
+        let out = side.join(format!("run{index}"));
+        let output = program(&[
+            "relay",
+            "--url",
+            &liar.url(),
+            "--connections",
+            "4",
+            "--rate",
+            "100",
+            "--warmup",
+            "0s",
+            "--duration",
+            "400ms",
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    side.to_str().unwrap().into()
+}
+
+#[test]
+fn a_slower_server_fails_the_comparison_and_the_same_server_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let fast = runs(directory.path(), "fast", 60, 4);
+    let slow = runs(directory.path(), "slow", 240, 4);
+    let verdict = |a: &str, b: &str| program(&["compare", a, b, "--fail-if", "p50>+50%"]);
+    let worse = verdict(&fast, &slow);
+    assert_eq!(worse.status.code(), Some(3), "{}", stdout(&worse));
+    assert!(stdout(&worse).contains("different"), "{}", stdout(&worse));
+    assert_eq!(verdict(&slow, &fast).status.code(), Some(0));
+    assert_eq!(verdict(&fast, &fast).status.code(), Some(0));
+    assert_eq!(program(&["compare", &fast, "/nonexistent"]).status.code(), Some(1));
+}
+
+#[test]
+fn merging_adds_counts_and_histograms() {
+    let directory = tempfile::tempdir().unwrap();
+    let side = runs(directory.path(), "two", 20, 2);
+    let merged = directory.path().join("merged.json");
+    let output = program(&[
+        "merge",
+        &format!("{side}/run0"),
+        &format!("{side}/run1"),
+        "--json",
+        merged.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = Report::read(&merged).unwrap();
+    let count = |report: &Report| report.measured.latencies[&Metric::Relay].corrected.count;
+    let parts =
+        ["run0", "run1"].map(|run| Report::read(&Path::new(&side).join(run).join("report.json")).unwrap());
+    assert_eq!(count(&report), count(&parts[0]) + count(&parts[1]));
+    assert!((report.measured.target_rate - 200.0).abs() < 2.0, "{}", report.measured.target_rate);
+    let worst = parts.iter().map(|part| part.measured.latencies[&Metric::Relay].corrected.max).max();
+    assert_eq!(Some(report.measured.latencies[&Metric::Relay].corrected.max), worst);
+}
+
+#[test]
+fn show_prints_a_run_again_and_writes_its_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let side = runs(directory.path(), "one", 20, 1);
+    let page = directory.path().join("page.html");
+    let output = program(&["show", &format!("{side}/run0"), "--html", page.to_str().unwrap()]);
+    assert!(stdout(&output).contains("relay, one way"), "{}", stdout(&output));
+    assert!(std::fs::read_to_string(page).unwrap().contains("<svg"));
+}
+
+#[test]
+fn capacity_is_found_and_written_as_a_card() {
+    // Pairing takes 30 ms and a chat lasts 20 ms, so 8 sessions make about 160 arrivals a second and no more.
+    let liar = Liar::start(Lies { match_delay: Duration::from_millis(30), ..Lies::default() });
+    let directory = tempfile::tempdir().unwrap();
+    let card = directory.path().join("card.json");
+    let output = program(&[
+        "capacity",
+        "pair",
+        "--bound",
+        "400ms",
+        "--card",
+        card.to_str().unwrap(),
+        "--url",
+        &liar.url(),
+        "--connections",
+        "8",
+        "--rate",
+        "20",
+        "--warmup",
+        "0s",
+        "--duration",
+        "700ms",
+        "--dwell",
+        "20ms",
+        "--spacing",
+        "constant",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let card: Card = serde_json::from_str(&std::fs::read_to_string(card).unwrap()).unwrap();
+    assert!((20.0..400.0).contains(&card.rate), "{}", stdout(&output));
+    assert!(card.trials.iter().any(|trial| !trial.held), "{}", stdout(&output));
+    assert_eq!(program(&["capacity", "idle", "--url", &liar.url()]).status.code(), Some(1));
+}
