@@ -126,6 +126,11 @@ pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 pub const STREAM_WINDOW_BYTES: u32 = 16_384;
 /// Unread bytes of all streams of a connection, at most: a channel that is not read leaves room for the others.
 pub const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES + 4_096;
+/// STREAM frames of a client that may lie unread in QUIC, whether their data has gaps before it or came twice; and as many more
+/// as were read, up to the second number. Past it the connection is closed, and an honest client comes back and resumes.
+pub const UNREAD_FRAMES: u64 = 256;
+/// See [`UNREAD_FRAMES`]: data that came twice in the life of a connection on a bad network.
+pub const UNREAD_FRAMES_LATER: u64 = 1_024;
 /// Bytes written to a connection and not yet acknowledged, at most.
 pub const SEND_WINDOW_BYTES: u64 = 32_768;
 /// QUIC datagram frames are ignored in version 1, but HTTP/3 datagrams have to be announced for browsers, which needs
@@ -168,6 +173,25 @@ pub const CHANNEL_BYTES: usize = HOLD_BYTES
     + 2 * (SIGNAL_PAYLOAD_BYTES + FRAME_HEADER_BYTES)
     + CONTROL_QUEUE_BYTES
     + STREAM_WINDOW_BYTES as usize;
+
+/// A connection, its session and what QUIC and TLS keep for it while nothing happens, in bytes: measured as RSS, rounded up.
+const IDLE_CONNECTION_BYTES: usize = 24_576;
+/// What quinn-proto lets a stream over-allocate before it compacts (its assembler's threshold), in bytes.
+const REASSEMBLY_SLACK_BYTES: usize = 32_768;
+/// What quinn-proto keeps for one unread frame beside its data, in bytes, doubled because its heap grows by doubling.
+const UNREAD_FRAME_BYTES: usize = 2 * 56;
+/// **The most that one client can make the server hold, whatever it sends**, in bytes. About a third each is the reassembly of
+/// gapped streams, which is quinn-proto's to bound, and the hold that the protocol promises to slow readers. Slices of
+/// receive buffers count half as much again (see [`GATHER_BYTES`]).
+pub const CLIENT_BYTES: usize = IDLE_CONNECTION_BYTES
+    + (CLIENT_STREAMS + 1) * REASSEMBLY_SLACK_BYTES
+    + CONNECTION_WINDOW_BYTES as usize
+    + CRYPTO_BUFFER_BYTES
+    + (UNREAD_FRAMES + UNREAD_FRAMES_LATER) as usize * UNREAD_FRAME_BYTES
+    + (SEND_WINDOW_BYTES as usize + CHANNEL_BYTES) / 2 * 3
+    + CLIENT_BIDI_STREAMS * REQUEST_BYTES;
+const _: () = assert!(CLIENT_BYTES < 800 * 1_024, "one client stays below 800 KiB");
+
 /// Datagrams that are sent to one client with one call (GSO), at most.
 pub const SEND_SEGMENTS: usize = 10;
 /// Half-open handshakes, in multiples of the number above which Retry is demanded, past which connections are refused.

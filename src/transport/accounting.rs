@@ -1,5 +1,8 @@
 //! Step 5 of 6: memory. What each connection holds, and what happens when it or its shard holds too much.
 
+use std::time::Instant;
+
+use super::connection::{H3_EXCESSIVE_LOAD, Phase};
 use super::hub::Hub;
 use crate::core::frame::FrameDecoder;
 use crate::core::io::Time;
@@ -32,6 +35,17 @@ impl Hub {
             let Some((_, heaviest)) = self.heavy.pop_last() else { return };
             self.shed(now, heaviest);
         }
+    }
+
+    /// Ends a connection that makes QUIC hold data which cannot be read.
+    pub(super) fn give_up(&mut self, instant: Instant, now: Time, handle: u32) {
+        let Some(conn) = self.conn(handle) else { return };
+        if matches!(conn.phase, Phase::Closed) {
+            return;
+        }
+        conn.close_quic(instant, H3_EXCESSIVE_LOAD, "too much data with gaps");
+        self.shed += 1;
+        self.unlink(now, handle);
     }
 
     pub(super) fn shed(&mut self, now: Time, handle: u32) {

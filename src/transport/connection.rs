@@ -18,6 +18,8 @@ use crate::limits;
 
 /// HTTP/3's "no error" (RFC 9114, section 8.1), with which a connection ends that is not needed any more.
 pub const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
+/// HTTP/3's "excessive load", with which a connection ends that makes the server hold too much.
+pub const H3_EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 
 /// Where a connection is on its way through the six steps.
 #[derive(Debug)]
@@ -94,6 +96,8 @@ pub struct Conn {
     pub deferred: Vec<StreamId>,
     /// What the session layer could not write at once.
     pub blocked: VecDeque<Blocked>,
+    /// Chunks of stream data that were taken out of QUIC, and ends of streams.
+    pub taken: u64,
     /// Bytes that count against the shard's cap, as last told to it.
     pub accounted: usize,
     /// Whether it is counted among the connections without a completed handshake.
@@ -128,6 +132,7 @@ impl Conn {
             armed: None,
             deferred: Vec::new(),
             blocked: VecDeque::new(),
+            taken: 0,
             accounted: 0,
             half_open: true,
             dirty: false,
@@ -141,6 +146,13 @@ impl Conn {
     /// Memory that this client makes the server hold in buffers of the channel.
     pub fn buffered_bytes(&self) -> usize {
         self.out.len() + self.decoder.pinned_bytes()
+    }
+
+    /// Whether the client sends stream data that cannot be read, because of gaps, over and over. Data that is sent twice
+    /// looks the same from here, so a client may have some of it; over its limits it has to come back and resume.
+    pub fn hoards(&self) -> bool {
+        let unread = self.quic.stats().frame_rx.stream.saturating_sub(self.taken);
+        unread > limits::UNREAD_FRAMES + self.taken.min(limits::UNREAD_FRAMES_LATER)
     }
 
     /// Writes what QUIC takes of the queue to the channel. Returns how many relayed bytes have left.

@@ -132,6 +132,7 @@ impl Hub {
         };
         // Flow control credit, if any, leaves with the next packets: the connection is being serviced.
         let _ = chunks.finalize();
+        conn.taken += u64::from(matches!(taken, Taken::Data(_) | Taken::End));
         taken
     }
 
