@@ -1,4 +1,9 @@
 //! Steps 2 to 6: the rules. No socket, task, clock, lock or random source: time and randomness are arguments.
+//!
+//! In the order of the path: [`frame`] and [`message`] read what a client says, `hello` and [`token`] make or resume a
+//! [`session`]; `find` puts it into the [`waiting`] room, [`pairing`] says who fits, `rendezvous` and `claims` find
+//! somebody on another shard; `chat` relays and ends, `across` does so between shards. `remote` carries a channel whose session
+//! is at home elsewhere. [`shard`] is all that a driver calls, and [`io`] and [`bus`] are all that it sees.
 
 mod across;
 pub mod bus;
