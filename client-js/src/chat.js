@@ -16,6 +16,11 @@ const MAX_UNACKED = 64;
 const MAX_OUTBOX = 256;
 /** Most bytes that wait to be opened; a server that sends faster than this page can decrypt is not one of ours. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
+/**
+ * A message without its acknowledgement for so long makes the own connection doubtful: a server that was restarted leaves the old
+ * connection silent, and a page sees nothing of that for 30 s.
+ */
+const DOUBT_AFTER_MS = 8_000;
 /** `typing` is told again at most this often. */
 const TYPING_EVERY_MS = 2_000;
 
@@ -29,6 +34,7 @@ const TYPING_EVERY_MS = 2_000;
  * @property {(type: number, chat: number, opaque: Uint8Array) => void} send
  * @property {(name: string, detail: object) => void} emit
  * @property {(fault: Fault) => void} fault ends the chat with a warning
+ * @property {() => void} doubt nothing is acknowledged: is the connection alive?
  * @property {() => void} unresumable the keys were not agreed on when the connection broke: ends the chat without one
  * @property {((chat: Chat) => Promise<PeerLike>)|null} makePeer null in text: there is no RTCPeerConnection to make
  * @property {Promise<CryptoKeyPair>} [keyPair]
@@ -65,6 +71,8 @@ export class Chat {
   /** @type {MediaState|null} */
   #media = null;
   #typingToldAt = 0;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #doubtTimer;
   /** The key agreement began again after a resume. */
   #restarted = false;
   /** Clear frames that wait until the stranger can be reached. @type {Uint8Array[]} */
@@ -162,6 +170,7 @@ export class Chat {
   /** The stranger's connection went silent: what is dropped meanwhile must not be counted, so nothing is sent. */
   peerAway() {
     this.#away = true;
+    clearTimeout(this.#doubtTimer);
   }
 
   /**
@@ -173,6 +182,7 @@ export class Chat {
   back(number, ice, away = false) {
     this.#away = away;
     if (number === undefined) return this.#wake();
+    clearTimeout(this.#doubtTimer);
     this.#number = number;
     this.#held = [];
     if (ice !== undefined) {
@@ -201,6 +211,7 @@ export class Chat {
   detach() {
     if (!this.#peer?.connected()) return false;
     this.#detached = true;
+    clearTimeout(this.#doubtTimer);
     this.#unacked.clear();
     this.#outbox = [];
     return true;
@@ -209,6 +220,7 @@ export class Chat {
   /** Ends everything of this chat: keys, peer, texts. */
   close() {
     this.#over = true;
+    clearTimeout(this.#doubtTimer);
     this.#peer?.close();
     this.#peer = null;
     this.#sealing.forget();
@@ -316,8 +328,16 @@ export class Chat {
       if (!can()) return;
       if (message.sent) continue;
       message.sent = true;
+      this.#expectAck();
       await this.#seal(FrameType.TEXT, { kind: 'message', id, text: message.text });
     }
+  }
+
+  /** Starts waiting for the next acknowledgement, if one is due. */
+  #expectAck() {
+    clearTimeout(this.#doubtTimer);
+    const due = [...this.#unacked.values()].some((message) => message.sent);
+    if (due) this.#doubtTimer = setTimeout(() => this.#around.doubt(), DOUBT_AFTER_MS);
   }
 
   /**
@@ -350,6 +370,7 @@ export class Chat {
       case 'ack':
         if (typeof value.id === 'number' && this.#unacked.get(value.id)?.sent) {
           this.#unacked.delete(value.id);
+          this.#expectAck();
           this.#around.emit('delivered', { id: value.id });
         }
         return undefined;

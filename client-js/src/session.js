@@ -256,6 +256,7 @@ export class Session {
       send: (type, number, opaque) => this.#transport.send(encodeRelayed(type, number, opaque)),
       emit: (name, detail) => ifCurrent(() => this.#hooks.emit(name, detail))(),
       fault: (fault) => ifCurrent(() => this.#warn(fault))(),
+      doubt: ifCurrent(() => this.#transport.renew()),
       unresumable: () => ifCurrent(() => this.#endHere('lost'))(),
       makePeer: match.mode === 'video' ? this.#hooks.makePeer : null,
       keyPair,

@@ -1,0 +1,173 @@
+// The whole path in real browsers: text between Chromium and Firefox, video between two pages, next, close, a restarted server.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { launchChromium, launchFirefox } from './browsers.mjs';
+import { Person, talk } from './person.mjs';
+import { Server } from './server.mjs';
+
+let server;
+let chromium;
+let firefox;
+let contexts = [];
+
+before(async () => {
+  [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
+});
+beforeEach(async () => {
+  server = await Server.start();
+});
+afterEach(async () => {
+  await Promise.all(contexts.splice(0).map((context) => context.close().catch(() => {})));
+  await server?.down();
+});
+after(async () => {
+  await Promise.all([chromium?.close(), firefox?.close()]);
+});
+
+/** Somebody at Chromium, in a profile of their own. */
+async function inChromium(name) {
+  const context = await chromium.newContext();
+  contexts.push(context);
+  const person = new Person(await context.newPage(), name);
+  await person.goto(server.origin);
+  return person;
+}
+
+/** Somebody at Firefox. */
+async function inFirefox(name) {
+  const context = await firefox.createBrowserContext();
+  contexts.push(context);
+  const person = new Person(await context.newPage(), name);
+  await person.goto(server.origin);
+  return person;
+}
+
+const clean = async (...people) => {
+  for (const person of people) {
+    assert.deepEqual(await person.leftovers(), {}, `${person.name} left something in the browser`);
+    assert.deepEqual(person.errors, [], `${person.name} saw errors`);
+  }
+};
+
+test('text between Chromium and Firefox', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inFirefox('Ben')];
+  await ann.startText();
+  await ann.phase('searching');
+  await ben.startText();
+  await talk(ann, ben);
+  await ann.until(() => document.querySelector('#log .mine .tick').textContent === 'delivered', 'the tick tells of delivery');
+  await ann.click('#stop');
+  await ann.phase('stopped');
+  await ben.phase('over');
+  assert.deepEqual(await ann.transcript(), [], 'the transcript is gone');
+  await clean(ann, ben);
+});
+
+test('text between Firefox and Firefox', async () => {
+  const [ann, ben] = [await inFirefox('Ann'), await inFirefox('Ben')];
+  await ann.startText();
+  await ben.startText();
+  await talk(ann, ben);
+  await clean(ann, ben);
+});
+
+test('video between two Chromium pages: pixels arrive, veiled and muted until a click', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inChromium('Ben')];
+  await ann.startVideo();
+  await ben.startVideo();
+  await Promise.all([ann.phase('chat'), ben.phase('chat')]);
+  await Promise.all([ann.sees(), ben.sees()]);
+  const veiled = () => ({ veiled: document.getElementById('remote').classList.contains('veiled'), muted: document.getElementById('remote').muted });
+  assert.deepEqual(await ann.evaluate(veiled), { veiled: true, muted: true });
+  await ann.click('#veil');
+  assert.deepEqual(await ann.evaluate(veiled), { veiled: false, muted: false });
+  assert.deepEqual(await ben.evaluate(veiled), { veiled: true, muted: true });
+  await ann.until(() => document.getElementById('badges').textContent.includes('direct'), 'the badge says direct');
+  await talk(ann, ben);
+  await ann.click('#camera');
+  await ben.until(() => document.getElementById('badges').textContent.includes('camera is off'), 'the stranger sees that the camera is off');
+  await ann.click('#stop');
+  await ann.until(() => document.getElementById('self').srcObject === null, 'the own camera is off');
+  await ben.phase('over');
+  await clean(ann, ben);
+});
+
+test('video between Chromium and Firefox', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inFirefox('Ben')];
+  await ann.startVideo();
+  await ben.startVideo();
+  await Promise.all([ann.sees(), ben.sees()]);
+  await clean(ann, ben);
+});
+
+test('next: the one before learns of it, the transcript is gone, and the next chat is another', async () => {
+  const [ann, ben, cleo] = [await inChromium('Ann'), await inChromium('Ben'), await inFirefox('Cleo')];
+  await ann.startText();
+  await ben.startText();
+  await talk(ann, ben);
+  await cleo.startText();
+  await ann.next();
+  await ben.phase('over');
+  assert.deepEqual(await ben.transcript(), ['theirs: hello from Ann', 'mine: hello from Ben'], 'who was left may still read');
+  await talk(ann, cleo, 'again');
+  assert.deepEqual(await ann.transcript(), ['mine: again from Ann', 'theirs: again from Cleo']);
+  await clean(ann, ben, cleo);
+});
+
+test('Esc twice is next; once is not, nor too soon after a match', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inChromium('Ben')];
+  await ann.startText();
+  await ben.startText();
+  await ann.phase('chat');
+  await ann.page.keyboard.press('Escape');
+  await ann.page.keyboard.press('Escape');
+  await talk(ann, ben);
+  await ann.page.waitForTimeout(700); // The guard against a late tap is a time, so time has to pass.
+  await ann.page.keyboard.press('Escape');
+  await ann.until(() => document.getElementById('status-text').textContent.includes('Esc again'), 'a hint');
+  await ann.page.keyboard.press('Escape');
+  await ann.phase('searching');
+  await ben.phase('over');
+});
+
+test('a closed page: the stranger learns of it', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inFirefox('Ben')];
+  await ann.startText();
+  await ben.startText();
+  await talk(ann, ben);
+  await ann.page.close();
+  await ben.phase('over');
+  await ben.until(() => document.getElementById('status-title').textContent === 'The stranger left.', 'says left');
+});
+
+test('the server is restarted: a text chat ends as lost, and next works', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inFirefox('Ben')];
+  await ann.startText();
+  await ben.startText();
+  await talk(ann, ben);
+  await server.down('SIGKILL');
+  await server.up();
+  // A page learns of a silent connection from what is not acknowledged.
+  await ann.say('are you there?');
+  await ben.say('are you?');
+  await Promise.all([ann.phase('over'), ben.phase('over')]);
+  await ann.next();
+  await ben.next();
+  await talk(ann, ben, 'after the restart');
+  await clean(ann, ben);
+});
+
+test('the example of the README works when pasted', async () => {
+  const readme = await readFile(new URL('../../client-js/README.md', import.meta.url), 'utf8');
+  const example = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)\n```/.exec(readme.slice(readme.indexOf('## Example')))[1];
+  assert.ok(example.split('\n').length <= 22, 'about 20 lines');
+  const heard = [];
+  const people = [await inChromium('Ann'), await inChromium('Ben')];
+  for (const { page } of people) page.on('console', (message) => heard.push(message.text()));
+  await Promise.all(people.map(({ page }) => page.evaluate(`(async () => {${example}})()`)));
+  await people[0].evaluate(() => globalThis.say('pasted'));
+  await people[0].until(() => true, 'alive');
+  while (!heard.includes('stranger: pasted') || !heard.includes('Message 1 has arrived.')) await people[0].page.waitForEvent('console');
+});
