@@ -21,6 +21,8 @@ const MAX_PENDING_BYTES = 4 * 1024 * 1024;
  * connection silent, and a page sees nothing of that for 30 s.
  */
 const DOUBT_AFTER_MS = 8_000;
+/** Each doubt that did not help doubles the wait: a stranger's page may just be slow. */
+const MAX_DOUBLINGS = 4;
 /** `typing` is told again at most this often. */
 const TYPING_EVERY_MS = 2_000;
 
@@ -73,6 +75,7 @@ export class Chat {
   #typingToldAt = 0;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #doubtTimer;
+  #doubts = 0;
   /** The key agreement began again after a resume. */
   #restarted = false;
   /** Clear frames that wait until the stranger can be reached. @type {Uint8Array[]} */
@@ -337,7 +340,11 @@ export class Chat {
   #expectAck() {
     clearTimeout(this.#doubtTimer);
     const due = [...this.#unacked.values()].some((message) => message.sent);
-    if (due) this.#doubtTimer = setTimeout(() => this.#around.doubt(), DOUBT_AFTER_MS);
+    if (!due) return;
+    this.#doubtTimer = setTimeout(() => {
+      this.#doubts += 1;
+      this.#around.doubt();
+    }, DOUBT_AFTER_MS * 2 ** Math.min(this.#doubts, MAX_DOUBLINGS));
   }
 
   /**
@@ -370,6 +377,7 @@ export class Chat {
       case 'ack':
         if (typeof value.id === 'number' && this.#unacked.get(value.id)?.sent) {
           this.#unacked.delete(value.id);
+          this.#doubts = 0;
           this.#expectAck();
           this.#around.emit('delivered', { id: value.id });
         }
