@@ -1,5 +1,7 @@
 //! Replays the seeds of the fuzz targets, and whatever the fuzzer has found, without a fuzzer.
 
+#![allow(clippy::print_stdout)] // Which seed fails.
+
 #[path = "../fuzz/harness/mod.rs"]
 mod harness;
 
@@ -9,10 +11,10 @@ use std::path::Path;
 fn replay(name: &str, target: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
     let mut seeds = 0;
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(directory).expect("seeds") {
+        let path = entry.expect("a seed").path();
         println!("{}", path.display());
-        target(&std::fs::read(path).unwrap());
+        target(&std::fs::read(path).expect("bytes"));
         seeds += 1;
     }
     assert!(seeds > 0);
@@ -39,10 +41,27 @@ fn the_frame_decoder_stands_its_seeds() {
 }
 
 #[test]
+fn the_core_stands_its_seeds() {
+    replay("core_shard", harness::core_shard::run);
+}
+
+#[test]
 fn a_seed_leads_through_a_whole_session() {
     let seed = include_bytes!("../fuzz/seeds/h3_session/a-whole-session");
     let seen = harness::h3_session::seen(seed).join(" ");
     for part in ["SessionOpened", "channel", "SessionClosed { code: 1, reason: b\"bye\" }"] {
         assert!(seen.contains(part), "{seen}");
     }
+}
+
+#[test]
+fn seeds_of_the_core_lead_to_chats_here_and_across_and_to_a_resume() {
+    let here = include_bytes!("../fuzz/seeds/core_shard/two-people-of-one-shard");
+    assert_eq!(harness::core_shard::counts(here)[0].pairs_here, 1);
+    let across = include_bytes!("../fuzz/seeds/core_shard/two-people-of-two-shards");
+    let counts = harness::core_shard::counts(across);
+    assert_eq!(counts[0].pairs_across + counts[1].pairs_across, 2, "both halves");
+    let resume = include_bytes!("../fuzz/seeds/core_shard/a-resume-on-another-shard");
+    let counts = harness::core_shard::counts(resume);
+    assert_eq!(counts[0].resumed_across + counts[1].resumed_across, 1);
 }

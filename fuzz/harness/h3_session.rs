@@ -67,6 +67,7 @@ pub fn seen(data: &[u8]) -> Vec<String> {
 
 /// A driver that keeps the layer's rules, and checks that the layer keeps its own.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 struct Driver {
     /// What is left in QUIC, of streams that are not readable.
     held: BTreeMap<u64, (Vec<u8>, bool)>,

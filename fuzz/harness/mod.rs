@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each target uses one of these.
 
 pub mod capsule;
+pub mod core_shard;
 pub mod frame_decoder;
 pub mod h3_session;
 pub mod qpack;
