@@ -1,0 +1,298 @@
+//! What one client can do to the server and to others: not much, whatever it sends.
+//!
+//! Each test measures the memory of the server's process against the bound of `limits.rs`, while two people chat on.
+
+#![allow(clippy::print_stdout)] // The figures that are compared.
+
+mod peers;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anoncam::limits::CLIENT_BYTES;
+use peers::chat::{ENDED, SIGNAL, frame, relayed};
+use peers::peace::{Peace, Person, pair};
+use peers::raw::{PATIENCE, Raw, soon};
+use peers::server::Program;
+use peers::wire::{self, announce, connect, control, data, get};
+use quinn::{SendStream, TransportConfig, VarInt};
+
+/// What the process may grow by besides its clients: the allocator's own pages, buffers touched for the first time.
+const SLACK_BYTES: usize = 6 << 20;
+
+/// A server with two people who chat, and its memory before somebody attacks it.
+struct Siege {
+    program: Program,
+    peace: Peace,
+    before_bytes: usize,
+}
+
+impl Siege {
+    async fn begin(more: &[&str]) -> Self {
+        let program = Program::start(&[&["--shards", "1"], more].concat());
+        let peace = Peace::begin(program.listen).await;
+        let before_bytes = program.resident_bytes();
+        Self { program, peace, before_bytes }
+    }
+
+    fn server(&self) -> SocketAddr {
+        self.program.listen
+    }
+
+    /// Checks the memory now: so many clients attack.
+    fn holds(&self, clients: usize) {
+        let grown = self.program.resident_bytes().saturating_sub(self.before_bytes);
+        let bound = clients * CLIENT_BYTES + SLACK_BYTES;
+        println!("{clients} clients: {} KiB, bound {} KiB", grown / 1024, bound / 1024);
+        assert!(grown <= bound, "{clients} clients made it grow by {grown} bytes, over {bound}");
+    }
+
+    async fn end(mut self) {
+        assert!(self.program.lives());
+        self.peace.was_undisturbed().await;
+    }
+}
+
+/// Writes `bytes` again and again until `total` have left, or the server refuses more, or takes no more.
+async fn pour(stream: &mut SendStream, bytes: &[u8], total: usize) {
+    let mut left = total;
+    while left > 0 {
+        let length = left.min(bytes.len());
+        match tokio::time::timeout(Duration::from_secs(2), stream.write_all(&bytes[..length])).await {
+            Ok(Ok(())) => left -= length,
+            _ => return,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn huge_frames_of_any_type_on_any_stream_are_not_collected() {
+    let siege = Siege::begin(&[]).await;
+    let mut clients = Vec::new();
+    for frame_type in [0x00, 0x01, 0x03, 0x04, 0x05, 0x07, 0x0d, 0x21, 0x41, 0x4040, 0x3fff_ffff] {
+        let huge = announce(frame_type, 1 << 40);
+        let beginnings = [
+            ("control, first", [vec![0x00], huge.clone()].concat(), false),
+            ("control, later", [control(), huge.clone()].concat(), false),
+            ("a stream of an unknown type", [vec![0x21], huge.clone()].concat(), false),
+            ("a request, first", huge.clone(), true),
+            ("a request, later", [get("/"), huge.clone()].concat(), true),
+            ("a session", [connect("/v1", None), huge.clone()].concat(), true),
+        ];
+        for (_, beginning, bidi) in beginnings {
+            clients.push(tokio::spawn(fill(siege.server(), beginning, bidi)));
+        }
+    }
+    let count = clients.len();
+    for client in clients {
+        let _still_connected = client.await.expect("a client");
+        siege.holds(count);
+    }
+    siege.end().await;
+}
+
+/// Opens one stream with these bytes and pours 1 MiB after them.
+async fn fill(server: SocketAddr, beginning: Vec<u8>, bidi: bool) -> (Raw, SendStream) {
+    let raw = Raw::silent(server).await;
+    let mut stream = if bidi {
+        raw.quic.open_bi().await.expect("a stream").0
+    } else {
+        raw.quic.open_uni().await.expect("a stream")
+    };
+    let _ = stream.write_all(&beginning).await;
+    pour(&mut stream, &[0; 16_384], 1 << 20).await;
+    (raw, stream)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_announced_and_never_sent_hold_no_memory() {
+    let siege = Siege::begin(&[]).await;
+    let mut people = Vec::new();
+    for _ in 0..100 {
+        let mut person = Person::enter(siege.server()).await;
+        person.chatter.send(&[SIGNAL, 0x00, 0x80, 0x00, 1]).await;
+        let mut streams = Vec::new();
+        for bytes in [announce(0x01, 8_192), [get("/"), announce(0x00, 1 << 50)].concat()] {
+            streams.push(person.raw.bidi(&bytes).await);
+        }
+        let capsule = data(&announce(0x2843, 1_028));
+        person.connect.0.write_all(&capsule).await.expect("bytes");
+        people.push((person, streams));
+    }
+    siege.holds(people.len());
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn millions_of_four_byte_frames_cost_the_sender_only() {
+    let siege = Siege::begin(&[]).await;
+    let mut attackers = Vec::new();
+    for frames in [
+        // LEAVE, 4 bytes, on the channel.
+        frame(0x03, b"").repeat(4_096),
+        // Relayed frames for a chat that is not there.
+        relayed(SIGNAL, 7, b"").repeat(2_048),
+    ] {
+        let mut person = Person::enter(siege.server()).await;
+        attackers.push(tokio::spawn(async move {
+            pour(&mut person.chatter.write, &frames, 4 << 20).await;
+            person.raw
+        }));
+    }
+    for frames in [[0x21, 0x02, 0, 0].repeat(4_096), wire::frame(0x0d, &[0x40, 0x01]).repeat(4_096)] {
+        let raw = Raw::silent(siege.server()).await;
+        attackers.push(tokio::spawn(async move {
+            let mut stream = raw.quic.open_uni().await.expect("a stream");
+            stream.write_all(&control()).await.expect("SETTINGS");
+            pour(&mut stream, &frames, 4 << 20).await;
+            raw
+        }));
+    }
+    let count = attackers.len();
+    for attacker in attackers {
+        let _still_connected = attacker.await.expect("an attacker");
+        siege.holds(count);
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn capsules_of_any_length_are_skipped_or_refused() {
+    let siege = Siege::begin(&[]).await;
+    let mut attackers = Vec::new();
+    for capsule in [announce(0x21, 1 << 61), announce(0x78ae, 1 << 30), announce(0x00, 1 << 20)] {
+        let person = Person::enter(siege.server()).await;
+        attackers.push(tokio::spawn(async move {
+            let mut person = person;
+            let _ = person.connect.0.write_all(&data(&capsule)).await;
+            pour(&mut person.connect.0, &data(&[7; 8_192]), 4 << 20).await;
+            person
+        }));
+    }
+    let mut close = Person::enter(siege.server()).await;
+    close.connect.0.write_all(&data(&announce(0x2843, 1 << 30))).await.expect("bytes");
+    let stopped = soon("a refusal", close.connect.0.stopped()).await.expect("a refusal");
+    assert_eq!(stopped.map(VarInt::into_inner), Some(0x10e), "a reason of a gibibyte");
+    let count = attackers.len() + 1;
+    for attacker in attackers {
+        let _still_connected = attacker.await.expect("an attacker");
+        siege.holds(count);
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_opened_and_reset_without_end_leave_nothing_behind() {
+    let siege = Siege::begin(&[]).await;
+    // A client that gives the server no room to answer, so that every response would have to be held.
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(0));
+    let raw = Raw::with(siege.server(), transport).await;
+    let until = Instant::now() + Duration::from_secs(6);
+    let mut streams = 0;
+    while Instant::now() < until && raw.quic.close_reason().is_none() {
+        let opened = tokio::time::timeout(Duration::from_secs(1), raw.quic.open_bi()).await;
+        let Ok(Ok((mut send, mut receive))) = opened else { break };
+        let _ = send.write_all(&get("/")).await;
+        match streams % 3 {
+            0 => drop(send.reset(VarInt::from_u32(0))),
+            1 => drop(send.finish()),
+            _ => {}
+        }
+        let _ = receive.stop(VarInt::from_u32(0));
+        if let Ok(Ok(mut uni)) = tokio::time::timeout(Duration::from_secs(1), raw.quic.open_uni()).await {
+            let _ = uni.write_all(b"\x21grease").await;
+            let _ = uni.reset(VarInt::from_u32(0));
+        }
+        streams += 1;
+    }
+    println!("{streams} streams of each kind");
+    assert!(streams > 100 || raw.quic.close_reason().is_some());
+    siege.holds(1);
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_nothing_stops_its_stranger_and_nobody_else() {
+    let siege = Siege::begin(&[]).await;
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(2_048));
+    let mut deaf = Person::through(Raw::with(siege.server(), transport).await).await;
+    let mut talker = Person::enter(siege.server()).await;
+    pair(&mut deaf, &mut talker, "deafness").await;
+    let text = relayed(SIGNAL, talker.chatter.chat, &vec![9; 30_000]);
+    let sent = pour_count(&mut talker.chatter.write, &text).await;
+    println!("{sent} bytes were taken before the server stopped reading");
+    assert!(sent < CLIENT_BYTES * 2, "{sent} bytes were taken for somebody who reads nothing");
+    siege.holds(2);
+    let ended = soon("the end of the chat", talker.chatter.expect(ENDED)).await;
+    assert_eq!(ended["why"], "stalled");
+    siege.end().await;
+}
+
+/// Writes until nothing is taken for a second; how many bytes were.
+async fn pour_count(stream: &mut SendStream, bytes: &[u8]) -> usize {
+    let mut sent = 0;
+    loop {
+        let rest = &bytes[sent % bytes.len()..];
+        match tokio::time::timeout(Duration::from_secs(1), stream.write(rest)).await {
+            Ok(Ok(written)) => sent += written,
+            _ => return sent,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_ask_for_no_session_are_closed() {
+    let siege = Siege::begin(&[]).await;
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        idle.push(Raw::connect(siege.server()).await);
+    }
+    siege.holds(idle.len());
+    for raw in &idle {
+        assert_eq!(raw.closed_with().await, 0x100);
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_first_packets_from_many_ports_is_asked_to_prove_its_addresses() {
+    let siege = Siege::begin(&[]).await;
+    let initials = first_packets(siege.server(), 3_000);
+    let mut answered = [0; 2_048];
+    for initial in &initials {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.send_to(initial, siege.server()).expect("a packet");
+        socket.set_nonblocking(true).expect("a socket");
+        let _ = socket.recv(&mut answered);
+    }
+    // What a half-open handshake costs is less than a client; those past the bound are refused.
+    let half_open = usize::try_from(anoncam::config::Config::default().retry_above).expect("a number");
+    siege.holds(half_open * anoncam::limits::HALF_OPEN_FACTOR);
+    let begin = Instant::now();
+    let late = Person::enter(siege.server()).await;
+    println!("a client of good will entered within {:?}", begin.elapsed());
+    assert!(begin.elapsed() < PATIENCE);
+    drop(late);
+    siege.end().await;
+}
+
+/// The first datagram of so many connections, none of which will ever go on.
+fn first_packets(server: SocketAddr, count: usize) -> Vec<Vec<u8>> {
+    use quinn_proto::{ClientConfig, Endpoint, EndpointConfig, crypto::rustls::QuicClientConfig};
+    use std::sync::Arc;
+    let tls = QuicClientConfig::try_from(peers::raw::tls()).expect("a configuration");
+    let config = ClientConfig::new(Arc::new(tls));
+    let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, true, None);
+    let mut packet = || {
+        let now = Instant::now();
+        let (_, mut connection) =
+            endpoint.connect(now, config.clone(), server, "localhost").expect("an attempt");
+        let mut bytes = Vec::new();
+        let transmit = connection.poll_transmit(now, 1, &mut bytes).expect("a first packet");
+        bytes.truncate(transmit.size);
+        bytes
+    };
+    (0..count).map(|_| packet()).collect()
+}
