@@ -63,6 +63,14 @@ impl Engine {
     pub fn start(config: EngineConfig) -> io::Result<Self> {
         let sockets = socket::bind_group(config.listen, config.shards)?;
         let address = sockets[0].local_addr()?;
+        let buffer_bytes = socket::receive_buffer_bytes(&sockets[0])?;
+        if buffer_bytes < limits::SOCKET_BUFFER_BYTES {
+            tracing::info!(
+                allowed_kib = buffer_bytes / 1_024,
+                wanted_kib = limits::SOCKET_BUFFER_BYTES / 1_024,
+                "the system allows small socket buffers, so bursts lose datagrams; raise net.core.rmem_max"
+            );
+        }
         let server = quic::server_config(Arc::clone(&config.tls)).map_err(io::Error::other)?;
         let clock = Clock::start();
         let ports = bus::connect(config.shards);

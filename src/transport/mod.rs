@@ -1,8 +1,8 @@
 //! Steps 1 and 5 of 6 in the real world: sockets, QUIC, HTTP/3, WebTransport.
 //!
 //! A datagram comes in through [`socket`], is admitted by [`admission`] or goes to its connection in the [`hub`], whose
-//! bytes ([`streams`]) the session layer [`h3`] reads as HTTP/3. Once it has opened a session ([`sessions`]), what the
-//! [`channel`] carries goes to [`crate::core`]; what the core answers waits in a [`queue`] until QUIC takes it. The [`driver`] is the loop around it, the [`engine`] starts one for every
+//! bytes (`streams`) the session layer [`h3`] reads as HTTP/3. Once it has opened a session (`sessions`), what the
+//! `channel` carries goes to [`crate::core`]; what the core answers waits in a [`queue`] until QUIC takes it. The [`driver`] is the loop around it, the [`engine`] starts one for every
 //! shard, and the [`bus`] connects them.
 
 mod accounting;

@@ -33,6 +33,14 @@ pub fn bind_group(listen: SocketAddr, shards: u16) -> io::Result<Vec<UdpSocket>>
     Ok(sockets)
 }
 
+/// The kernel's receive buffer of a socket, in bytes: less than [`SOCKET_BUFFER_BYTES`] where the system allows no more
+/// (Linux: `net.core.rmem_max`).
+pub fn receive_buffer_bytes(socket: &UdpSocket) -> io::Result<usize> {
+    let bytes = socket2::SockRef::from(socket).recv_buffer_size()?;
+    // Linux reports the double: half is for its own bookkeeping.
+    Ok(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
+}
+
 fn bind_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
