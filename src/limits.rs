@@ -175,7 +175,7 @@ pub const CHANNEL_BYTES: usize = HOLD_BYTES
     + STREAM_WINDOW_BYTES as usize;
 
 /// A connection, its session and what QUIC and TLS keep for it while nothing happens, in bytes: measured as RSS, rounded up.
-const IDLE_CONNECTION_BYTES: usize = 24_576;
+pub const IDLE_CONNECTION_BYTES: usize = 24_576;
 /// What quinn-proto lets a stream over-allocate before it compacts (its assembler's threshold), in bytes.
 const REASSEMBLY_SLACK_BYTES: usize = 32_768;
 /// What quinn-proto keeps for one unread frame beside its data, in bytes, doubled because its heap grows by doubling.

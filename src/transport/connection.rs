@@ -65,6 +65,16 @@ pub enum Blocked {
     Open,
 }
 
+impl Blocked {
+    /// The stream that it is about; `None` for one that is still to be opened.
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Write(id, _) | Self::Finish(id) => Some(*id),
+            Self::Open => None,
+        }
+    }
+}
+
 /// One connection.
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; a state machine of them would have 64 states.
 pub struct Conn {
@@ -178,35 +188,47 @@ impl Conn {
         self.flush_blocked();
     }
 
-    /// Tries what is blocked again, in order. What a stream that is gone was meant to carry is dropped.
+    /// Tries what is blocked again: in order on each stream, and no stream holds up another. What a stream that is gone was
+    /// meant to carry is dropped.
     pub fn flush_blocked(&mut self) {
+        let mut kept: VecDeque<Blocked> = VecDeque::new();
         while let Some(operation) = self.blocked.pop_front() {
-            match operation {
-                Blocked::Write(id, mut bytes) => match self.quic.send_stream(id).write(&bytes) {
-                    Ok(taken) if taken == bytes.len() => {}
-                    Ok(taken) => {
-                        let rest = bytes.split_off(taken);
-                        self.blocked.push_front(Blocked::Write(id, rest));
-                        return;
-                    }
-                    Err(quinn_proto::WriteError::Blocked) => {
-                        self.blocked.push_front(Blocked::Write(id, bytes));
-                        return;
-                    }
-                    Err(_) => {}
-                },
-                // An error means that the stream has been reset or stopped: there is nothing left to end.
-                Blocked::Finish(id) => drop(self.quic.send_stream(id).finish()),
-                Blocked::Open => {
-                    let Some(id) = self.quic.streams().open(Dir::Uni) else {
-                        self.blocked.push_front(Blocked::Open);
-                        return;
-                    };
-                    self.session.handle_uni_opened(h3::StreamId(id.into()));
-                }
-            }
+            let waits = kept.iter().any(|earlier| earlier.stream() == operation.stream());
+            let rest = if waits { Some(operation) } else { self.try_blocked(operation) };
+            kept.extend(rest);
         }
-        self.blocked.shrink_to_fit();
+        self.blocked = kept;
+    }
+
+    /// Carries out an operation of the session layer, as far as QUIC has room; what is left of it.
+    fn try_blocked(&mut self, operation: Blocked) -> Option<Blocked> {
+        match operation {
+            Blocked::Write(id, mut bytes) => match self.quic.send_stream(id).write(&bytes) {
+                Ok(taken) if taken < bytes.len() => Some(Blocked::Write(id, bytes.split_off(taken))),
+                Err(quinn_proto::WriteError::Blocked) => Some(Blocked::Write(id, bytes)),
+                Ok(_) | Err(_) => None,
+            },
+            Blocked::Finish(id) => {
+                // An error means that the stream has been reset or stopped: there is nothing left to end.
+                let _ = self.quic.send_stream(id).finish();
+                None
+            }
+            Blocked::Open => match self.quic.streams().open(Dir::Uni) {
+                Some(id) => {
+                    self.session.handle_uni_opened(h3::StreamId(id.into()));
+                    None
+                }
+                None => Some(Blocked::Open),
+            },
+        }
+    }
+
+    /// Abandons the sending side of a stream, and what it was still to carry. So what is blocked is at most a response and a
+    /// close for each stream that a client may have open.
+    pub fn reset(&mut self, id: StreamId, code: VarInt) {
+        self.blocked.retain(|operation| operation.stream() != Some(id));
+        // An error means that the stream has ended already.
+        let _ = self.quic.send_stream(id).reset(code);
     }
 
     /// Closes the QUIC connection.

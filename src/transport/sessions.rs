@@ -32,7 +32,7 @@ impl Hub {
             h3::Effect::OpenUni => conn.write(Blocked::Open),
             h3::Effect::Write { id, data } => conn.write(Blocked::Write(quic_id(id), data)),
             h3::Effect::Finish { id } => conn.write(Blocked::Finish(quic_id(id))),
-            h3::Effect::Reset { id, code } => drop(conn.quic.send_stream(quic_id(id)).reset(varint(code))),
+            h3::Effect::Reset { id, code } => conn.reset(quic_id(id), varint(code)),
             h3::Effect::StopSending { id, code } => {
                 drop(conn.quic.recv_stream(quic_id(id)).stop(varint(code)));
             }

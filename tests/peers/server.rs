@@ -20,10 +20,16 @@ pub struct Program {
 impl Program {
     /// Starts it in development mode on free ports of loopback, with more arguments.
     pub fn start(more: &[&str]) -> Self {
+        Self::start_with(more, &[])
+    }
+
+    /// The same, with settings from the environment.
+    pub fn start_with(more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_anoncam"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ANONCAM_")) {
             command.env_remove(name);
         }
+        command.envs(environment.iter().copied());
         command.args(["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0"]).args(more);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program");
         let mut line = String::new();
