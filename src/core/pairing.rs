@@ -8,7 +8,7 @@ use super::io::{ShardId, Time};
 use crate::limits::{BLOCKS, RECENT_STRANGERS, RECENT_WAIT_MS, RELAX_WAIT_MS};
 
 /// A session's random name among sessions, the same on every shard; never on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonId(pub u64);
 
 /// A session's slot on its home shard.
@@ -48,8 +48,8 @@ impl Mode {
 /// Whom a session has met and does not want to meet again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
-    /// The last strangers; the next one is written at `met % RECENT_STRANGERS`.
-    recent: [Option<PersonId>; RECENT_STRANGERS],
+    /// The last strangers, or 0, which is nobody's name; the next one is written at `met`.
+    recent: [PersonId; RECENT_STRANGERS],
     met: u8,
     /// The last stranger, for a late report.
     pub last: Option<Last>,
@@ -71,7 +71,7 @@ pub struct Last {
 impl Known {
     /// Remembers a stranger as the most recent.
     pub fn meet(&mut self, person: PersonId) {
-        self.recent[self.met as usize % RECENT_STRANGERS] = Some(person);
+        self.recent[self.met as usize % RECENT_STRANGERS] = person;
         self.met = (self.met + 1) % RECENT_STRANGERS as u8;
     }
 
@@ -87,7 +87,7 @@ impl Known {
     }
 
     fn has_met(&self, person: PersonId) -> bool {
-        self.recent.contains(&Some(person))
+        self.recent.contains(&person)
     }
 
     fn has_blocked(&self, person: PersonId) -> bool {

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use super::bus::{BondId, BusMessage, Claim, Offer};
+use super::bus::{BondId, BusMessage, ChatBody, ChatMessage, Claim, Offer};
 use super::interests::{InterestId, Keyed};
 use super::io::{ShardId, Time};
 use super::pairing::{Address, Mode, PersonId, Seeker, SessionId, Wants};
+use super::reply::Why;
 use super::shard::Shard;
 use super::waiting::Room;
 use super::wheel::Wheel;
@@ -77,7 +78,7 @@ impl Shard {
     }
 
     /// What other shards have to know of somebody who waits here.
-    fn describe(&self, now: Time, seeker: &Seeker, ttl_ms: u64) -> Offer {
+    pub(super) fn describe(&self, now: Time, seeker: &Seeker, ttl_ms: u64) -> Offer {
         Offer {
             who: seeker.who,
             waited_ms: now.ms_since(seeker.since),
@@ -111,7 +112,9 @@ impl Shard {
         };
         if let Some(claim) = waiting.claim.take() {
             self.counts.claims_lost += 1;
-            self.post(claim.b.shard, BusMessage::Gone { to: claim.b.session, bond: claim.bond });
+            let (to, bond, body) = (claim.b.session, claim.bond, ChatBody::Ended(Why::Left));
+            let ended = ChatMessage { to, from: id, bond, sequence: 0, body };
+            self.post(claim.b.shard, BusMessage::Chat(ended));
         }
         let Some(waiting) = self.sessions.get(id.0).and_then(|session| session.waiting()) else { return };
         if waiting.offer_ms > 0 {

@@ -137,7 +137,11 @@ impl Shard {
     /// A complete frame for the stranger.
     #[inline]
     pub fn handle_relay(&mut self, now: Time, link: LinkId, frame: RelayFrame) -> Relayed {
-        self.relay_from(now, link, frame)
+        let relayed = self.relay_from(now, link, frame);
+        if !self.inbox.is_empty() {
+            self.read_inbox(now);
+        }
+        relayed
     }
 
     /// The channel's bytes are not frames.

@@ -23,6 +23,11 @@ impl Shard {
         }
     }
 
+    /// The time a session's timer should be set to, in the wheel's whole milliseconds: for checkers.
+    pub(super) fn session_due_at(&self, session: &Session) -> Option<Time> {
+        self.due(session).map(|at| Time(at.0.div_ceil(1_000) * 1_000))
+    }
+
     fn due(&self, session: &Session) -> Option<Time> {
         let away = session.link.is_none().then(|| Self::forgotten_at(session));
         let stage = match &session.stage {

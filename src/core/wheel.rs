@@ -63,6 +63,11 @@ impl Wheel {
         self.len == 0
     }
 
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.heads) + self.entries.heap_bytes()
+    }
+
     /// Sets the timer of `key`, or moves it. Keys are dense: memory grows with the highest one.
     pub fn insert(&mut self, key: u32, at: Time) {
         self.entries.reserve(key, || EMPTY);
