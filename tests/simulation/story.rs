@@ -64,7 +64,7 @@ impl Coverage {
     }
 }
 
-const STEPS: usize = 300;
+const STEPS: usize = 400;
 
 /// Tells one story; what went wrong, or which rare paths it took.
 pub fn tell(seed: u64, fault: Option<Fault>, trace: bool) -> Result<Coverage, String> {
@@ -168,7 +168,7 @@ fn idle(world: &mut World, client: usize) -> Result<(), String> {
         0 => world.close(client),
         1 => end(world, client, ControlKind::Leave, ""),
         2 => end(world, client, ControlKind::Report, r#"{"reason":"other"}"#),
-        3 => rush(world),
+        3 | 4 => rush(world),
         _ => find(world, client),
     }
 }
