@@ -194,7 +194,11 @@ export class Chat {
     }
     this.#outbox = [];
     for (const message of this.#unacked.values()) message.sent = false;
-    this.#then(() => (this.#sealing.agreed ? this.#renew(number) : this.#restart(number)));
+    this.#then(() => {
+      // Another resume may have come before this one had its turn: only the last one counts.
+      if (number !== this.#number) return undefined;
+      return this.#sealing.agreed ? this.#renew(number) : this.#restart(number);
+    });
   }
 
   #wake() {
@@ -249,8 +253,9 @@ export class Chat {
 
   #begin() {
     this.#then(async () => {
+      const { chat } = this.#sealing;
       const commit = await this.#sealing.begin();
-      if (commit) this.#sendClear(commit);
+      if (commit && chat === this.#number) this.#sendClear(commit);
     });
   }
 
@@ -268,7 +273,8 @@ export class Chat {
 
   /** @param {number} number */
   async #renew(number) {
-    this.#sendClear(await this.#sealing.renew(number));
+    const renew = await this.#sealing.renew(number);
+    if (number === this.#number) this.#sendClear(renew);
   }
 
   /**
@@ -285,7 +291,7 @@ export class Chat {
       throw error;
     }
     if (this.#over) return;
-    if (result.send) this.#sendClear(result.send);
+    if (result.send && before.chat === this.#number) this.#sendClear(result.send);
     if (result.ready) await this.#ready();
     if (result.plaintext !== undefined) await this.#plaintext(type, result.plaintext);
   }
