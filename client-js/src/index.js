@@ -10,6 +10,9 @@ export { MAX_TEXT_UNITS } from './chat.js';
 /** Letters of a case code: no two that look alike. */
 const CASE_LETTERS = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
 
+/** Without a server nobody tells that the stranger left: a video that has been silent for so long is over. */
+const DETACHED_SILENCE_MS = 4_000;
+
 /** @typedef {import('./session.js').FindOptions} FindOptions */
 /** @typedef {import('./session.js').ReportReason} ReportReason */
 /** @typedef {import('./session.js').EndReason} EndReason */
@@ -29,7 +32,7 @@ const CASE_LETTERS = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
  * @property {{stream: MediaStream}} stream the stranger's picture and sound
  * @property {{relayed: boolean, hidden: boolean}} path how the video travels; hidden: own address unseen by the stranger
  * @property {{quality: 'good'|'fair'|'poor', roundTripMs: number, lossRatio: number}} quality
- * @property {{state: 'connected'|'interrupted'}} video
+ * @property {{state: 'connected'|'interrupted'|'failed'}} video
  * @property {{state: 'away'|'back'}} stranger
  * @property {{}} detached the server lost this chat; the video goes on, text does not
  * @property {{why: EndReason}} ended the chat is over; `self`: ended here
@@ -62,6 +65,8 @@ export class AnonCam extends EventTarget {
   #peer = null;
   /** @type {{resolve: (stranger: Stranger) => void, reject: (error: unknown) => void}|null} */
   #finding = null;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #silence;
   #networkChanged = () => this.#session.networkChanged();
 
   /** @param {AnonCamOptions} [options] */
@@ -275,6 +280,8 @@ export class AnonCam extends EventTarget {
    * @param {object} detail
    */
   #peerEvent(chat, name, detail) {
+    if (name === 'connected') clearTimeout(this.#silence);
+    if (chat.detached && name === 'interrupted') this.#silence = setTimeout(() => this.#session.chat === chat && this.#session.end('lost'), DETACHED_SILENCE_MS);
     if (name === 'connected' || name === 'interrupted') this.#emit('video', { state: name });
     else if (name === 'no_relay') {
       this.#session.end('self');

@@ -2,54 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launchChromium, launchFirefox } from './browsers.mjs';
-import { Person, talk } from './person.mjs';
-import { Server } from './server.mjs';
+import { test } from 'node:test';
+import { talk } from './person.mjs';
+import { clean, useWorld } from './world.mjs';
 
-let server;
-let chromium;
-let firefox;
-let contexts = [];
-
-before(async () => {
-  [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
-});
-beforeEach(async () => {
-  server = await Server.start();
-});
-afterEach(async () => {
-  await Promise.all(contexts.splice(0).map((context) => context.close().catch(() => {})));
-  await server?.down();
-});
-after(async () => {
-  await Promise.all([chromium?.close(), firefox?.close()]);
-});
-
-/** Somebody at Chromium, in a profile of their own. */
-async function inChromium(name) {
-  const context = await chromium.newContext();
-  contexts.push(context);
-  const person = new Person(await context.newPage(), name);
-  await person.goto(server.origin);
-  return person;
-}
-
-/** Somebody at Firefox. */
-async function inFirefox(name) {
-  const context = await firefox.createBrowserContext();
-  contexts.push(context);
-  const person = new Person(await context.newPage(), name);
-  await person.goto(server.origin);
-  return person;
-}
-
-const clean = async (...people) => {
-  for (const person of people) {
-    assert.deepEqual(await person.leftovers(), {}, `${person.name} left something in the browser`);
-    assert.deepEqual(person.errors, [], `${person.name} saw errors`);
-  }
-};
+const world = useWorld({ firefox: true });
+const inChromium = (name, options) => world.inChromium(name, options);
+const inFirefox = (name) => world.inFirefox(name);
 
 test('text between Chromium and Firefox', async () => {
   const [ann, ben] = [await inChromium('Ann'), await inFirefox('Ben')];
@@ -147,8 +106,8 @@ test('the server is restarted: a text chat ends as lost, and next works', async 
   await ann.startText();
   await ben.startText();
   await talk(ann, ben);
-  await server.down('SIGKILL');
-  await server.up();
+  await world.server.down('SIGKILL');
+  await world.server.up();
   // A page learns of a silent connection from what is not acknowledged.
   await ann.say('are you there?');
   await ben.say('are you?');

@@ -25,14 +25,20 @@ function fileOf(path) {
   return extname(safe) ? plain : `${plain}.html`;
 }
 
-/** @param {number} [port] */
-export function servePage(port = 0) {
+/**
+ * @param {number} [port]
+ * @param {string} [behind] origin of a server whose client-config.json is passed on
+ */
+export function servePage(port = 0, behind = '') {
+  let policy = CSP;
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
+    if (behind && url.pathname === '/client-config.json') return passOn(`${behind}/client-config.json`, response);
+    if (behind && policy === CSP) policy = CSP.replace("connect-src 'self'", `connect-src 'self' ${await chatOrigin(behind)}`);
     const file = fileOf(url.pathname);
     if (!file || !existsSync(file)) return response.writeHead(404).end();
     response.setHeader('Content-Type', TYPES[extname(file)] ?? 'application/octet-stream');
-    response.setHeader('Content-Security-Policy', CSP);
+    response.setHeader('Content-Security-Policy', policy);
     response.setHeader('Cache-Control', 'no-store');
     if (url.pathname === '/' && url.searchParams.has('state')) {
       const page = await readFile(file, 'utf8');
@@ -45,6 +51,14 @@ export function servePage(port = 0) {
     close: () => server.close(),
   })));
 }
+
+async function passOn(address, response) {
+  const answer = await fetch(address).catch(() => null);
+  if (!answer) return response.writeHead(502).end();
+  response.writeHead(answer.status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(await answer.text());
+}
+
+const chatOrigin = async (behind) => new URL((await (await fetch(`${behind}/client-config.json`)).json()).webtransport.url).origin;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { origin } = await servePage(Number(process.argv[2] ?? 0));
