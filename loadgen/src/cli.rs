@@ -12,6 +12,7 @@ use crate::report::{Report, files, html, terminal};
 use crate::run::{self, Plan, machine, target};
 use crate::settings::{Kind, Settings};
 use crate::span::Span;
+use crate::stats::server::Server;
 use crate::{capacity, compare, floors, merge};
 
 /// Exit codes. 130 (Ctrl-C) is the shell's convention.
@@ -172,6 +173,7 @@ pub fn main() -> ExitCode {
 
 fn load(kind: Kind, args: RunArgs) -> Result<u8, String> {
     let options = with_preset(kind, args)?;
+    Output::check(&options)?;
     let plan = plan(kind, &options)?;
     let conditions = parse_conditions(options.fail_if.as_deref().unwrap_or_default())?;
     let mut output = Output::open(kind, &options)?;
@@ -196,7 +198,7 @@ fn plan(kind: Kind, options: &Options) -> Result<Plan, String> {
     Ok(Plan {
         settings,
         target: target::resolve(options)?,
-        server_pid: options.server_pid,
+        server: Server::new(options)?,
         start_at: options.start_at,
         options: options.clone(),
     })

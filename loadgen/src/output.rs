@@ -28,6 +28,16 @@ pub struct Output {
 }
 
 impl Output {
+    /// Whether every file can be created, without creating any: a run that cannot start leaves no empty files.
+    pub fn check(options: &Options) -> Result<(), String> {
+        let json = options.json.as_deref().filter(|path| *path != "-").map(Path::new);
+        let paths = [json, options.jsonl.as_deref(), options.hgrm.as_deref(), options.out.as_deref()];
+        match paths.into_iter().flatten().find(|path| path.exists()) {
+            Some(path) if !options.force.unwrap_or(false) => Err(exists(path)),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens every file before the run, so that a wrong path does not cost one.
     pub fn open(kind: Kind, options: &Options) -> Result<Self, String> {
         let force = options.force.unwrap_or(false);
@@ -69,7 +79,7 @@ impl Output {
     fn open_directory(&mut self, directory: &Path, force: bool) -> Result<(), String> {
         let named = |error: io::Error| format!("{}: {error}", directory.display());
         if directory.exists() && !force {
-            return Err(format!("{} exists: --force writes into it", directory.display()));
+            return Err(exists(directory));
         }
         fs::create_dir_all(directory).map_err(named)?;
         // What an earlier run left there must not be taken for this one's, should this one be cut off.
@@ -176,9 +186,13 @@ pub fn create(path: &Path, force: bool) -> Result<File, String> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(!force).create(true).truncate(force);
     options.open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => format!("{} exists: --force overwrites it", path.display()),
+        io::ErrorKind::AlreadyExists => exists(path),
         _ => format!("{}: {error}", path.display()),
     })
+}
+
+fn exists(path: &Path) -> String {
+    format!("{} exists: --force writes over it", path.display())
 }
 
 /// Prints to standard output; a closed pipe is no error.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use anoncam_loadgen::settings::Kind;
 use anoncam_loadgen::stats::recorder::{Count, Metric};
 use liar::{Liar, Lies};
-use world::{latency, load};
+use world::{alone, latency, load};
 
 #[test]
 fn a_known_pairing_delay_is_the_pairing_latency() {
+    let _turn = alone();
     let liar = Liar::start(Lies { match_delay: Duration::from_millis(150), ..Lies::default() });
     let options = "connections = 60\nrate = 40.0\nwarmup = \"500ms\"\nduration = \"2s\"\nthreads = 2";
     let report = load(Kind::Pair, &liar.url(), options).unwrap();
@@ -27,6 +28,7 @@ fn a_known_pairing_delay_is_the_pairing_latency() {
 
 #[test]
 fn the_earlier_ones_wait_is_no_part_of_pairing_latency() {
+    let _turn = alone();
     // Ten arrivals a second, evenly: the earlier of two waits 100 ms for the later.
     let liar = Liar::start(Lies::default());
     let options = "connections = 20\nrate = 10.0\nspacing = \"constant\"\nwarmup = \"0s\"\nduration = \"3s\"";
@@ -39,6 +41,7 @@ fn the_earlier_ones_wait_is_no_part_of_pairing_latency() {
 
 #[test]
 fn a_known_relay_delay_is_the_one_way_latency() {
+    let _turn = alone();
     let liar = Liar::start(Lies { relay_delay: Duration::from_millis(80), ..Lies::default() });
     let options = "connections = 20\nrate = 200.0\nwarmup = \"200ms\"\nduration = \"1s\"\nsize = 300";
     let report = load(Kind::Relay, &liar.url(), options).unwrap();
@@ -52,6 +55,7 @@ fn a_known_relay_delay_is_the_one_way_latency() {
 
 #[test]
 fn a_stall_shows_in_the_corrected_view_and_not_in_the_other() {
+    let _turn = alone();
     // Eight sessions, and nothing answered for 1.5 s: the arrivals of that time wait for a free session, so few
     // are sent during the stall. A tool that counts from sending sees a handful of slow ones among hundreds.
     let stall = Some((Duration::from_millis(700), Duration::from_millis(2200)));
@@ -66,6 +70,7 @@ fn a_stall_shows_in_the_corrected_view_and_not_in_the_other() {
 
 #[test]
 fn a_closed_loop_goes_as_fast_as_the_server() {
+    let _turn = alone();
     let liar = Liar::start(Lies { relay_delay: Duration::from_millis(20), ..Lies::default() });
     let options = "connections = 2\nclosed = 1\nwarmup = \"0s\"\nduration = \"2s\"";
     let report = load(Kind::Relay, &liar.url(), options).unwrap();

@@ -8,10 +8,11 @@ mod world;
 use anoncam_loadgen::report::Report;
 use anoncam_loadgen::stats::recorder::Count;
 use liar::{Liar, Lies};
-use world::{program, stderr, stdout};
+use world::{alone, program, stderr, stdout};
 
 /// Runs a scenario for a second or two and reads its report.
 fn smoke(arguments: &[&str]) -> Report {
+    let _turn = alone();
     let liar = Liar::start(Lies::default());
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("run");
@@ -104,7 +105,7 @@ fn mix_and_soak_do_a_bit_of_everything() {
             "--think",
             "50ms",
         ];
-        let report = smoke(&[&[kind], &more[..], &SHORT].concat());
+        let report = smoke(&[&[kind], &more[..], &["--warmup", "300ms", "--duration", "3s"]].concat());
         let counts = [Count::Opened, Count::Matched, Count::FramesReceived, Count::Closed];
         assert!(counts.iter().all(|count| report.measured.count(*count) > 0), "{:?}", report.measured.counts);
     }

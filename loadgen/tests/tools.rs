@@ -12,7 +12,7 @@ use anoncam_loadgen::capacity::Card;
 use anoncam_loadgen::report::Report;
 use anoncam_loadgen::stats::recorder::Metric;
 use liar::{Liar, Lies};
-use world::{program, stderr, stdout};
+use world::{alone, program, stderr, stdout};
 
 /// Makes `count` short relay runs against a server that holds frames for `delay_ms`.
 fn runs(directory: &Path, name: &str, delay_ms: u64, count: usize) -> String {
@@ -43,6 +43,7 @@ fn runs(directory: &Path, name: &str, delay_ms: u64, count: usize) -> String {
 
 #[test]
 fn a_slower_server_fails_the_comparison_and_the_same_server_does_not() {
+    let _turn = alone();
     let directory = tempfile::tempdir().unwrap();
     let fast = runs(directory.path(), "fast", 60, 4);
     let slow = runs(directory.path(), "slow", 240, 4);
@@ -57,6 +58,7 @@ fn a_slower_server_fails_the_comparison_and_the_same_server_does_not() {
 
 #[test]
 fn merging_adds_counts_and_histograms() {
+    let _turn = alone();
     let directory = tempfile::tempdir().unwrap();
     let side = runs(directory.path(), "two", 20, 2);
     let merged = directory.path().join("merged.json");
@@ -80,6 +82,7 @@ fn merging_adds_counts_and_histograms() {
 
 #[test]
 fn show_prints_a_run_again_and_writes_its_page() {
+    let _turn = alone();
     let directory = tempfile::tempdir().unwrap();
     let side = runs(directory.path(), "one", 20, 1);
     let page = directory.path().join("page.html");
@@ -90,6 +93,7 @@ fn show_prints_a_run_again_and_writes_its_page() {
 
 #[test]
 fn capacity_is_found_and_written_as_a_card() {
+    let _turn = alone();
     // Pairing takes 30 ms and a chat lasts 20 ms, so 8 sessions make about 160 arrivals a second and no more.
     let liar = Liar::start(Lies { match_delay: Duration::from_millis(30), ..Lies::default() });
     let directory = tempfile::tempdir().unwrap();

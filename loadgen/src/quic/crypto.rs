@@ -290,3 +290,7 @@ fn boxed(keys: rustls::quic::Keys) -> Keys {
         packet: KeyPair { local: Box::new(keys.local.packet), remote: Box::new(keys.remote.packet) },
     }
 }
+
+#[cfg(test)]
+#[path = "crypto_tests.rs"]
+mod tests;

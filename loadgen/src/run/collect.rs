@@ -12,6 +12,7 @@ use crate::report::{Interval, main_metric};
 use crate::settings::Settings;
 use crate::stats::process::{Usage, usage};
 use crate::stats::recorder::{Count, Sample};
+use crate::stats::server::Server;
 use crate::time::{Nanos, SECOND, now};
 use crate::worker::Report as ThreadReport;
 
@@ -64,15 +65,15 @@ pub struct Collector {
     /// The present interval, before and after the schedule started.
     current: (Sample, Sample),
     measuring: bool,
-    pid: Option<u32>,
+    server: Server,
     began: Nanos,
     interval_began: Nanos,
-    usages: (Option<Usage>, Usage),
+    usages: Usages,
 }
 
 impl Collector {
     /// Nothing yet.
-    pub fn new(settings: Arc<Settings>, pid: Option<u32>, reports: Receiver<ThreadReport>) -> Self {
+    pub fn new(settings: Arc<Settings>, server: Server, reports: Receiver<ThreadReport>) -> Self {
         let gauges = (0..settings.threads).map(|_| Gauges::default()).collect();
         Self {
             settings,
@@ -86,10 +87,10 @@ impl Collector {
             udp_errors_before: super::machine::udp_buffer_errors(),
             current: (Sample::default(), Sample::default()),
             measuring: false,
-            pid,
             began: now(),
             interval_began: now(),
-            usages: usages(pid),
+            usages: usages(&server),
+            server,
         }
     }
 
@@ -196,7 +197,7 @@ impl Collector {
         let metric = main_metric(self.settings.kind);
         let views = sample.views.get(&metric);
         let quantile = |q: f64| views.map_or(0, |views| views.corrected.value_at_quantile(q));
-        let before = std::mem::replace(&mut self.usages, usages(self.pid));
+        let before = std::mem::replace(&mut self.usages, usages(&self.server));
         let cpus = |before: Option<Usage>, after: Option<Usage>| {
             before.zip(after).map_or(0.0, |(before, after)| (after.cpu_s - before.cpu_s) / seconds.max(0.001))
         };
@@ -224,6 +225,10 @@ impl Collector {
     }
 }
 
-fn usages(pid: Option<u32>) -> (Option<Usage>, Usage) {
-    (pid.and_then(|pid| usage(pid).ok()), usage(std::process::id()).unwrap_or_default())
+/// Readings of the server, if it is watched, and of this program.
+pub type Usages = (Option<Usage>, Usage);
+
+/// Reads both.
+pub fn usages(server: &Server) -> Usages {
+    (server.usage(), usage(std::process::id()).unwrap_or_default())
 }

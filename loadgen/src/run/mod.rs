@@ -18,10 +18,10 @@ use crate::options::Options;
 use crate::quic::net::{Net, Target};
 use crate::report::{Phase, Report, SCHEMA, Stage, Used};
 use crate::settings::{Kind, Settings};
-use crate::stats::process::{Usage, usage};
+use crate::stats::server::Server;
 use crate::time::{MILLISECOND, Nanos, SECOND, now};
 use crate::worker::{Shared, Worker};
-use collect::{Collector, Until, Watch};
+use collect::{Collector, Until, Usages, Watch};
 
 /// Time for all to be matched before a schedule starts that needs chats.
 const PREPARE_NS: Nanos = 30 * SECOND;
@@ -41,22 +41,19 @@ pub struct Plan {
     pub target: Target,
     /// For the report.
     pub options: Options,
-    /// The server's process, if it is on this machine.
-    pub server_pid: Option<u32>,
+    /// Where the server's costs are read.
+    pub server: Server,
     /// Unix time to start the schedule at.
     pub start_at: Option<f64>,
 }
 
 /// Runs. `watch` is told every interval. Errors are those that leave nothing to report.
 pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
-    if let Some(pid) = plan.server_pid {
-        usage(pid)?;
-    }
     let settings = Arc::new(plan.settings);
     let shared = Arc::new(Shared { run: std::process::id() ^ now() as u32, ..Shared::default() });
     let (sender, receiver) = mpsc::channel();
     let started_unix_s = unix_seconds();
-    let mut collector = Collector::new(Arc::clone(&settings), plan.server_pid, receiver);
+    let mut collector = Collector::new(Arc::clone(&settings), plan.server.clone(), receiver);
     let mut threads = Vec::new();
     for index in 0..settings.threads {
         let net = Net::new(plan.target.clone())?;
@@ -68,7 +65,7 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
         }));
     }
     drop(sender);
-    let mut conductor = Conductor { settings: &settings, shared: &shared, pid: plan.server_pid, watch };
+    let mut conductor = Conductor { settings: &settings, shared: &shared, server: &plan.server, watch };
     let mut result = conductor.conduct(&mut collector, plan.start_at);
     shared.stop.store(true, Ordering::Relaxed);
     collector.until(conductor.watch, None, |_| false);
@@ -109,7 +106,7 @@ struct Conducted {
 struct Conductor<'a> {
     settings: &'a Settings,
     shared: &'a Shared,
-    pid: Option<u32>,
+    server: &'a Server,
     watch: &'a mut dyn Watch,
 }
 
@@ -223,7 +220,7 @@ impl Conductor<'_> {
     }
 
     fn usages(&self) -> Usages {
-        (self.pid.and_then(|pid| usage(pid).ok()), usage(std::process::id()).unwrap_or_default())
+        collect::usages(self.server)
     }
 }
 
@@ -231,9 +228,6 @@ fn used(phase: &mut Phase, before: Usages, after: Usages) {
     phase.server = before.0.zip(after.0).map(|(before, after)| Used::between(before, after));
     phase.own = Used::between(before.1, after.1);
 }
-
-/// Readings of the server's process, if it is known, and of this one.
-type Usages = (Option<Usage>, Usage);
 
 fn stage(sessions: u64, opened: u64, (before, after, held): (Usages, Usages, Usages), hold: Nanos) -> Stage {
     let cpu = |from: Usages, to: Usages| from.0.zip(to.0).map_or(0.0, |(from, to)| to.cpu_s - from.cpu_s);

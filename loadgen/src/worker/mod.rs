@@ -117,7 +117,6 @@ impl Worker {
 
     /// Runs until the run is over, then closes what is open.
     pub fn run(mut self, mut scenario: Box<dyn Scenario>, reports: &Sender<Report>) -> Result<(), String> {
-        let mut events = std::collections::VecDeque::new();
         while !self.shared.stop.load(Ordering::Relaxed) {
             if let Some(lag) =
                 self.net.receive().map_err(|error| format!("the UDP socket failed: {error}"))?
@@ -126,8 +125,7 @@ impl Worker {
             }
             self.net.expire();
             self.net.drive();
-            std::mem::swap(&mut events, &mut self.net.events);
-            for event in events.drain(..) {
+            while let Some(event) = self.net.next_event() {
                 user::handle(&mut self, scenario.as_mut(), event);
             }
             self.open_missing();

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "a test helper: each test uses a part of it")]
 
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anoncam_loadgen::options::Options;
 use anoncam_loadgen::report::{Interval, Latency, Report};
@@ -10,6 +11,13 @@ use anoncam_loadgen::run::collect::Watch;
 use anoncam_loadgen::run::{self, Plan, target};
 use anoncam_loadgen::settings::{Kind, Settings};
 use anoncam_loadgen::stats::recorder::{Metric, Sample};
+use anoncam_loadgen::stats::server::Server;
+
+/// One load at a time: two on the same few cores would measure each other.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Looks away.
 pub struct Unwatched;
@@ -29,7 +37,7 @@ pub fn load(kind: Kind, url: &str, options: &str) -> Result<Report, String> {
     }
     let settings = Settings::new(kind, &options)?;
     let target = target::resolve(&options)?;
-    run::run(Plan { settings, target, options, server_pid: None, start_at: None }, &mut Unwatched)
+    run::run(Plan { settings, target, options, server: Server::Unwatched, start_at: None }, &mut Unwatched)
 }
 
 /// The latency of a metric in the measured phase.
