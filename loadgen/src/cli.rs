@@ -325,3 +325,29 @@ fn with_preset(kind: Kind, args: RunArgs) -> Result<Options, String> {
     }
     Ok(options.or(preset))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_option_and_subcommand_is_in_the_reference() {
+        let reference = include_str!("../../docs/LOADGEN.md");
+        for subcommand in Cli::command().get_subcommands() {
+            let name = subcommand.get_name();
+            assert!(reference.contains(&format!("| `{name}")), "{name} is missing in docs/LOADGEN.md");
+            for option in subcommand.get_arguments().filter_map(clap::Arg::get_long) {
+                assert!(
+                    reference.contains(&format!("`--{option}")),
+                    "--{option} is missing in docs/LOADGEN.md"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
