@@ -60,6 +60,8 @@ def arguments():
     parser.add_argument("--size", type=int, default=100, help="payload bytes of a frame")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
+    parser.add_argument("--nice", type=int, default=0,
+                        help="priority of servers and load generator, as -15 on a machine that is not quiet (needs root)")
     parser.add_argument("--profile", default="release", choices=["release", "dev"])
     parser.add_argument("--no-build", action="store_true", help="use what was built before")
     parser.add_argument("--json", type=pathlib.Path, help="write every single figure to this file")
@@ -133,9 +135,9 @@ def measure(command, options):
 def run(command, options, scenario, *arguments):
     """One load against a fresh server. Returns the load generator's report."""
     binaries = ROOT / "target" / ("debug" if options.profile == "dev" else "release")
-    with server(command, options.server_core) as (pid, url), tempfile.TemporaryDirectory() as directory:
+    with server(command, options) as (pid, url), tempfile.TemporaryDirectory() as directory:
         report = pathlib.Path(directory) / "report.json"
-        load = [*pinned(options.client_core), str(binaries / "anoncam-loadgen"), scenario, "--url", url,
+        load = [*pinned(options.client_core, options), str(binaries / "anoncam-loadgen"), scenario, "--url", url,
                 "--server-pid", str(pid), "--json", str(report), "--quiet", *arguments]
         done = subprocess.run(load, capture_output=True, text=True)
         if not report.exists():
@@ -144,10 +146,10 @@ def run(command, options, scenario, *arguments):
 
 
 @contextlib.contextmanager
-def server(command, core):
+def server(command, options):
     """A server on ports of its own; gives its process id and its site."""
     site = f"127.0.0.1:{free_port()}"
-    full = [*pinned(core), *command, "--listen", f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}", "--site", site]
+    full = [*pinned(options.server_core, options), *command, "--listen", f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}", "--site", site]
     process = subprocess.Popen(full, stdout=subprocess.DEVNULL)
     try:
         wait_for(site, process)
@@ -174,9 +176,10 @@ def wait_for(site, process):
     sys.exit("the server did not start within 10 s")
 
 
-def pinned(core):
-    """taskset replaces itself by the program, so the process id is the program's own."""
-    return ["taskset", "-c", str(core)] if core in os.sched_getaffinity(0) else []
+def pinned(core, options):
+    """taskset and nice replace themselves by the program, so the process id is the program's own."""
+    priority = ["nice", "-n", str(options.nice)] if options.nice else []
+    return priority + (["taskset", "-c", str(core)] if core in os.sched_getaffinity(0) else [])
 
 
 def median(rounds, key):
@@ -235,7 +238,8 @@ def about(options):
         f"- {options.relay_pairs} pairs, {options.relay_rate:,} frames a second of {options.size} bytes for "
         f"{options.relay_seconds:g} s",
         f"- {', '.join(versions)}",
-        f"- server on core {options.server_core}, load generator on core {options.client_core}; 1-minute load average of "
+        f"- server on core {options.server_core}, load generator on core {options.client_core}, both at "
+        f"nice {options.nice}; 1-minute load average of "
         f"the machine at the end: {os.getloadavg()[0]:.1f}",
     ]
 

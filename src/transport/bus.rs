@@ -5,12 +5,10 @@
 //! core is made for. A shard that sleeps is woken once a turn, not once a message.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
-use atomic_waker::AtomicWaker;
+use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::core::bus::BusMessage;
@@ -37,7 +35,8 @@ pub enum Command {
 #[derive(Debug, Default)]
 pub struct Mailbox {
     woken: AtomicBool,
-    waker: AtomicWaker,
+    /// Ends the sleep of the shard that runs now. Taken once a turn of another shard, at most.
+    waker: Mutex<Option<Waker>>,
     /// Commands are rare: a handful in the life of a process. `woken` says whether to look.
     commands: Mutex<Vec<Command>>,
 }
@@ -45,9 +44,17 @@ pub struct Mailbox {
 impl Mailbox {
     /// Wakes the shard, now or when it next wants to sleep.
     pub fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            self.waker.wake();
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            // The one error there is means that the shard's poll is gone: whoever takes its place starts awake.
+            let _ = waker.wake();
         }
+    }
+
+    /// From now on a sleep on the poll of this waker is what ends. A shard starts awake.
+    pub fn ends_sleep_by(&self, waker: Waker) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
     }
 
     /// Leaves a command and wakes the shard.
@@ -64,15 +71,6 @@ impl Mailbox {
     /// The commands so far.
     pub fn take_commands(&self) -> Vec<Command> {
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits until the shard is woken.
-    pub async fn woken(&self) {
-        poll_fn(|context| {
-            self.waker.register(context.waker());
-            if self.woken.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
     }
 }
 

@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use quinn_proto::{ConnectionId, ConnectionIdGenerator, InvalidCid};
+use rand::rngs::ChaCha20Rng;
+use rand::{Rng as _, SeedableRng as _};
 
 /// Length of the connection IDs that the server issues, in bytes.
 pub const CID_BYTES: usize = 8;
@@ -16,6 +18,8 @@ pub const CID_BYTES: usize = 8;
 pub struct ShardCidGenerator {
     shard: u16,
     shards: u16,
+    /// A connection takes five of them at once: a generator in memory spares as many system calls.
+    rng: ChaCha20Rng,
 }
 
 impl ShardCidGenerator {
@@ -23,15 +27,17 @@ impl ShardCidGenerator {
     #[must_use]
     pub fn new(shard: u16, shards: u16) -> Self {
         debug_assert!(shard < shards);
-        Self { shard, shards }
+        let mut seed = [0; 32];
+        // Without randomness connection IDs could be guessed; a system that cannot give any cannot run TLS either.
+        getrandom::fill(&mut seed).expect("the system's random source works");
+        Self { shard, shards, rng: ChaCha20Rng::from_seed(seed) }
     }
 }
 
 impl ConnectionIdGenerator for ShardCidGenerator {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut bytes = [0; CID_BYTES];
-        // Without randomness connection IDs could be guessed; a system that cannot give any cannot run TLS either.
-        getrandom::fill(&mut bytes).expect("the system's random source works");
+        self.rng.fill_bytes(&mut bytes);
         let steer = steer_to(u16::from_be_bytes([bytes[0], bytes[1]]), self.shard, self.shards);
         bytes[..2].copy_from_slice(&steer.to_be_bytes());
         ConnectionId::new(&bytes)

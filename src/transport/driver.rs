@@ -13,8 +13,7 @@
 //! Then it sleeps until a datagram, a message or a deadline.
 
 use std::io;
-use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn_proto::Transmit;
 use quinn_udp::EcnCodepoint;
@@ -60,7 +59,7 @@ struct Published {
 }
 
 impl<'a> Driver<'a> {
-    /// A driver for shard `shard`; call it inside the shard's runtime.
+    /// A driver for the shard that `hub` holds.
     pub fn new(io: Datagrams, hub: Hub, counters: &'a Counters, own: &'a ShardCounters) -> Self {
         Self {
             io,
@@ -76,19 +75,15 @@ impl<'a> Driver<'a> {
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(&mut self) -> io::Result<()> {
-        let mut timer = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
+    pub fn run(&mut self) -> io::Result<()> {
         loop {
             let more = self.turn()?;
             if self.stopping {
                 self.close_all();
                 return Ok(());
             }
-            if more {
-                tokio::task::yield_now().await;
-            } else {
-                self.sleep(timer.as_mut()).await;
-            }
+            let at_most = if more { Some(Duration::ZERO) } else { self.until_deadline() };
+            self.io.sleep(at_most, self.unsent.is_some())?;
         }
     }
 
@@ -192,23 +187,10 @@ impl<'a> Driver<'a> {
         !matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    async fn sleep(&mut self, mut timer: Pin<&mut tokio::time::Sleep>) {
-        let deadline =
-            self.hub.deadline().map(|at| tokio::time::Instant::from_std(self.hub.clock.instant_of(at)));
-        if let Some(at) = deadline
-            && timer.deadline() != at
-        {
-            timer.as_mut().reset(at);
-        }
-        let socket = self.io.socket();
-        let blocked = self.unsent.is_some();
-        tokio::select! {
-            biased;
-            _ = socket.readable() => {}
-            () = self.hub.bus.mailbox().woken() => {}
-            () = timer, if deadline.is_some() => {}
-            _ = socket.writable(), if blocked => {}
-        }
+    /// How long there is nothing to do unless something comes; `None` is for ever.
+    fn until_deadline(&mut self) -> Option<Duration> {
+        let at = self.hub.deadline()?;
+        Some(self.hub.clock.instant_of(at).saturating_duration_since(Instant::now()))
     }
 
     /// Adds what has happened to the process's counters, and tells the core how many people are online.

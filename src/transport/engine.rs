@@ -162,16 +162,13 @@ struct ShardThread {
 impl ShardThread {
     fn run(self, mut port: BusPort) -> io::Result<()> {
         loop {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let datagrams = {
-                let _inside = runtime.enter();
-                Datagrams::new(self.socket.try_clone()?)?
-            };
+            let datagrams = Datagrams::new(self.socket.try_clone()?)?;
+            port.mailbox().ends_sleep_by(datagrams.waker()?);
             let hub = self.hub(port, !datagrams.may_fragment())?;
             let own = self.config.counters.shard(self.id.0).ok_or(io::ErrorKind::InvalidInput)?;
             let mut driver = Driver::new(datagrams, hub, &self.config.counters, own);
             // What a panic leaves half-done is not used again, but for telling the clients.
-            match catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))) {
+            match catch_unwind(AssertUnwindSafe(|| driver.run())) {
                 Ok(result) => return result,
                 Err(_) => own.panics.add(1),
             }

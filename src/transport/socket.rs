@@ -6,7 +6,9 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
+use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -110,22 +112,42 @@ fn steer_by_connection_id(_: &UdpSocket, _: u16) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "more than one shard needs Linux"))
 }
 
-/// Batched receiving and segmented sending on one shard's socket, over buffers that are made once.
+/// What events of the socket are called.
+const SOCKET: Token = Token(0);
+/// What the waker's event is called.
+const WAKER: Token = Token(1);
+/// Events of one sleep: there are no more than two sources.
+const EVENTS: usize = 2;
+
+/// Batched receiving and segmented sending on one shard's socket, over buffers that are made once; and the sleep in between.
 pub struct Datagrams {
     state: UdpSocketState,
-    socket: tokio::net::UdpSocket,
+    socket: mio::net::UdpSocket,
+    poll: Poll,
+    events: Events,
+    /// Whether the socket may have something; readiness is told once, when it begins.
+    readable: bool,
+    /// Whether the end of a full send buffer is waited for. Every datagram that has left would end a sleep otherwise.
+    awaits_room: bool,
     buffer: Box<[u8]>,
     slot_bytes: usize,
     meta: Vec<RecvMeta>,
 }
 
 impl Datagrams {
-    /// Takes over the socket; call it inside the shard's runtime.
+    /// Takes over the socket.
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut socket = mio::net::UdpSocket::from_std(socket);
+        poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let slot_bytes = RECV_SLOT_BYTES * state.gro_segments().max(1);
         Ok(Self {
-            socket: tokio::net::UdpSocket::from_std(socket)?,
+            socket,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            readable: true,
+            awaits_room: false,
             buffer: vec![0; slot_bytes * RECV_BATCH_DATAGRAMS].into_boxed_slice(),
             slot_bytes,
             meta: vec![RecvMeta::default(); RECV_BATCH_DATAGRAMS],
@@ -146,21 +168,24 @@ impl Datagrams {
     /// Receives one batch and hands every datagram of it to `each` (payload, where from and how). Returns how many
     /// slots were filled; `WouldBlock` when there is nothing.
     pub fn receive(&mut self, mut each: impl FnMut(&[u8], &RecvMeta)) -> io::Result<usize> {
-        let Self { state, socket, buffer, slot_bytes, meta } = self;
-        let filled = socket.try_io(tokio::io::Interest::READABLE, || {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let Self { state, socket, buffer, slot_bytes, meta, .. } = self;
+        let result = socket.try_io(|| {
             let mut slots: [IoSliceMut<'_>; RECV_BATCH_DATAGRAMS] =
                 std::array::from_fn(|_| IoSliceMut::new(&mut []));
             for (slot, bytes) in slots.iter_mut().zip(buffer.chunks_mut(*slot_bytes)) {
                 *slot = IoSliceMut::new(bytes);
             }
             state.recv(UdpSockRef::from(&*socket), &mut slots, meta)
-        })?;
-        if filled < RECV_BATCH_DATAGRAMS {
-            // The kernel had no more. Saying so spares the call that would find nothing: what comes from now on is a new
-            // event, because the runtime polls edge-triggered.
-            let _ = socket
-                .try_io(tokio::io::Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-        }
+        });
+        self.readable = match &result {
+            // Where the kernel had no more, the call that would find nothing is spared: what comes is a new event.
+            Ok(filled) => *filled == RECV_BATCH_DATAGRAMS,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        };
+        let filled = result?;
         for (slot, meta) in buffer.chunks(*slot_bytes).zip(meta.iter()).take(filled) {
             for payload in slot[..meta.len].chunks(meta.stride.max(1)) {
                 each(payload, meta);
@@ -171,14 +196,29 @@ impl Datagrams {
 
     /// Sends one datagram, or several to one destination as segments. `WouldBlock` when the socket is full.
     pub fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.socket.try_io(tokio::io::Interest::WRITABLE, || {
-            self.state.try_send(UdpSockRef::from(&self.socket), transmit)
-        })
+        self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), transmit))
     }
 
-    /// The socket, to wait for.
-    pub fn socket(&self) -> &tokio::net::UdpSocket {
-        &self.socket
+    /// A waker that ends a [`Datagrams::sleep`].
+    pub fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), WAKER)
+    }
+
+    /// Sleeps until a datagram comes, the waker is used or the time is over; with `for_room` also until the socket takes
+    /// datagrams again.
+    pub fn sleep(&mut self, at_most: Option<Duration>, for_room: bool) -> io::Result<()> {
+        if for_room != self.awaits_room {
+            let interest =
+                if for_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            self.poll.registry().reregister(&mut self.socket, SOCKET, interest)?;
+            self.awaits_room = for_room;
+        }
+        match self.poll.poll(&mut self.events, at_most) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => result?,
+        }
+        self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
+        Ok(())
     }
 }
 
