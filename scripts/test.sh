@@ -26,6 +26,7 @@ check format cargo fmt --all -- --check
 check lints cargo clippy --workspace --all-targets --quiet -- -D warnings
 check unit cargo test --lib --bins --quiet
 check others cargo test --workspace --exclude anoncam --quiet
+check figures benches/figures.py --quick
 check documentation cargo doc --workspace --no-deps --quiet
 for file in tests/*.rs; do # each by name, so that the summary shows which
   name=$(basename "$file" .rs)
