@@ -279,7 +279,8 @@ impl Thread {
                 peer.stranger = Some((*id).to_string());
                 self.talkers.push(number);
                 self.in_chat += 2;
-                self.recorder.count(Count::Matched, 2);
+                // Only the earlier of the two is told.
+                self.recorder.count(Count::Matched, 1);
                 match self.began.remove(*id) {
                     Some(began) => self.recorder.latency(Metric::Pair, began, began, at),
                     None => drop(self.announced.insert((*id).to_string(), at)),
