@@ -122,6 +122,14 @@ pub const RECV_SLOT_BYTES: usize = 1_536;
 /// Kernel buffer of a shard's socket in bytes, each way, where the system allows it: 50 ms at 100,000 small datagrams a second.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
+/// How often a shard wipes what would show who was there: dead stack frames, receive metadata, vacated slots. An address
+/// is promised to be gone 5 minutes after its connection.
+pub const FORGET_MS: u64 = 60_000;
+/// Vacated slots that are covered or given back in one turn, at about 4 us each.
+pub const TURN_COVERED_SLOTS: usize = 64;
+const _: () =
+    assert!(FORGET_MS < 2 * 60_000, "a slot that is vacated right after one round is covered by the next");
+
 /// Unread bytes of one stream, at most.
 pub const STREAM_WINDOW_BYTES: u32 = 16_384;
 /// Unread bytes of all streams of a connection, at most: a channel that is not read leaves room for the others.

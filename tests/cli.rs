@@ -2,20 +2,14 @@
 
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/program.rs"]
+mod program;
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
-fn anoncam(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_anoncam"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ANONCAM_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
+use program::{Running, anoncam};
 
 fn run(arguments: &[&str]) -> Output {
     anoncam(arguments).output().expect("the program")
@@ -111,55 +105,13 @@ fn a_port_in_use_is_one_clear_line() {
     }
 }
 
-/// A server program that has said where it is; killed if a test fails.
-struct Running {
-    child: Child,
-    page: String,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let ports = ["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0"];
-        let mut child = anoncam(&[&ports, arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
-        let page = line.trim_end().strip_prefix("AnonCam is ready: open ").expect("the address").to_owned();
-        Self { child, page }
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
-    }
-
-    fn wait(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().expect("an end");
-        let mut log = String::new();
-        self.child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("UTF-8");
-        (status.code(), log)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn it_says_where_the_page_is_within_two_seconds_and_stops_cleanly_when_told() {
     for signal in ["-TERM", "-INT"] {
         let start = Instant::now();
         let running = Running::start(&[]);
         assert!(start.elapsed() < Duration::from_secs(2), "ready after {:?}", start.elapsed());
-        let port = running.page.strip_prefix("http://localhost:").expect("an address on localhost");
-        let site = format!("127.0.0.1:{port}").parse().expect("an address");
-        assert_eq!(http::get(site, "/healthz").status, 200);
+        assert_eq!(http::get(running.site, "/healthz").status, 200);
         running.signal(signal);
         let (status, log) = running.wait();
         assert_eq!(status, Some(0), "{log}");

@@ -14,6 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng as _, SeedableRng as _};
+use zeroize::Zeroize as _;
 
 use super::bus::{BusMessage, FarLink, LinkBody};
 use super::counts::Counts;
@@ -244,6 +245,15 @@ impl Shard {
     /// Sessions in a chat: a drain need not wait when there are none.
     pub fn chats(&self) -> usize {
         self.chats
+    }
+
+    /// Draws past the random generator's block, which keeps what it has given: tokens of sessions, also of those that have
+    /// gone. For the driver to call now and then.
+    pub fn forget_random(&mut self) {
+        const BLOCK_BYTES: usize = 256;
+        let mut past = [0; BLOCK_BYTES];
+        self.rng.fill_bytes(&mut past);
+        past.zeroize();
     }
 
     /// How many sessions all shards have together; told to clients rounded.

@@ -10,7 +10,8 @@
 //! 5. every connection that has something to do: read, decide, write, transmit
 //! 6. messages to other shards, one wake-up each
 //!
-//! Then it sleeps until a datagram, a message or a deadline.
+//! Once a minute it forgets: what dead stack frames, receive metadata and vacated slots would tell about people who
+//! have gone. Then it sleeps until a datagram, a message or a deadline.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use super::socket::Datagrams;
 use crate::core::io::Time;
 use crate::limits;
 use crate::ops::{Counters, ShardCounters};
+use crate::privacy::wipe_dead_frames;
 
 /// One shard at work.
 pub struct Driver<'a> {
@@ -40,6 +42,8 @@ pub struct Driver<'a> {
     /// What the socket had no room for.
     unsent: Option<Unsent>,
     stopping: bool,
+    /// When the next round of forgetting begins.
+    forget_at: Time,
 }
 
 struct Unsent {
@@ -71,18 +75,19 @@ impl<'a> Driver<'a> {
             responses: Vec::new(),
             unsent: None,
             stopping: false,
+            forget_at: Time(0),
         }
     }
 
     /// Runs until it is told to stop.
     pub fn run(&mut self) -> io::Result<()> {
         loop {
-            let more = self.turn()?;
+            let more = self.turn()? | self.forget();
             if self.stopping {
                 self.close_all();
                 return Ok(());
             }
-            let at_most = if more { Some(Duration::ZERO) } else { self.until_deadline() };
+            let at_most = if more { Duration::ZERO } else { self.until_deadline() };
             self.io.sleep(at_most, self.unsent.is_some())?;
         }
     }
@@ -102,6 +107,22 @@ impl<'a> Driver<'a> {
         more |= self.hub.bus.flush();
         self.publish(now);
         Ok(more || (self.hub.has_work() && self.unsent.is_none()))
+    }
+
+    /// Once a minute wipes what would show who was there. Apart from [`Driver::turn`], whose frames are dead by now.
+    /// Returns whether there is more to forget at once.
+    fn forget(&mut self) -> bool {
+        let (instant, now) = self.hub.clock.now();
+        if now >= self.forget_at {
+            self.forget_at = now.plus_ms(limits::FORGET_MS);
+            self.io.forget();
+            // Empty, but its memory keeps the last answers' addresses until it is freed.
+            self.responses = Vec::new();
+            self.hub.core.forget_random();
+            wipe_dead_frames();
+            self.hub.begin_covering();
+        }
+        self.hub.cover_vacated(instant)
     }
 
     fn command(&mut self, now: Time, command: &Command) {
@@ -187,10 +208,10 @@ impl<'a> Driver<'a> {
         !matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// How long there is nothing to do unless something comes; `None` is for ever.
-    fn until_deadline(&mut self) -> Option<Duration> {
-        let at = self.hub.deadline()?;
-        Some(self.hub.clock.instant_of(at).saturating_duration_since(Instant::now()))
+    /// How long there is nothing to do unless something comes.
+    fn until_deadline(&mut self) -> Duration {
+        let at = self.hub.deadline().map_or(self.forget_at, |at| at.min(self.forget_at));
+        self.hub.clock.instant_of(at).saturating_duration_since(Instant::now())
     }
 
     /// Adds what has happened to the process's counters, and tells the core how many people are online.

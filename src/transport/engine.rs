@@ -24,7 +24,7 @@ use crate::core::ice::IceConfig;
 use crate::core::io::ShardId;
 use crate::core::shard::{Shard, ShardConfig};
 use crate::limits;
-use crate::ops::Counters;
+use crate::ops::{Counters, ShardCounters};
 
 /// What an engine is started with.
 pub struct EngineConfig {
@@ -162,11 +162,8 @@ struct ShardThread {
 impl ShardThread {
     fn run(self, mut port: BusPort) -> io::Result<()> {
         loop {
-            let datagrams = Datagrams::new(self.socket.try_clone()?)?;
-            port.mailbox().ends_sleep_by(datagrams.waker()?);
-            let hub = self.hub(port, !datagrams.may_fragment())?;
             let own = self.config.counters.shard(self.id.0).ok_or(io::ErrorKind::InvalidInput)?;
-            let mut driver = Driver::new(datagrams, hub, &self.config.counters, own);
+            let mut driver = self.driver(port, own)?;
             // What a panic leaves half-done is not used again, but for telling the clients.
             match catch_unwind(AssertUnwindSafe(|| driver.run())) {
                 Ok(result) => return result,
@@ -179,6 +176,16 @@ impl ShardThread {
             port = driver.hub.into_bus();
             self.restart_bus(&mut port);
         }
+    }
+
+    /// Made in a frame of its own, on the heap: what moving it leaves behind, the generator of tokens among it, lies in dead
+    /// frames, which the driver wipes.
+    #[inline(never)]
+    fn driver<'a>(&'a self, port: BusPort, own: &'a ShardCounters) -> io::Result<Box<Driver<'a>>> {
+        let datagrams = Datagrams::new(self.socket.try_clone()?)?;
+        port.mailbox().ends_sleep_by(datagrams.waker()?);
+        let hub = self.hub(port, !datagrams.may_fragment())?;
+        Ok(Box::new(Driver::new(datagrams, hub, &self.config.counters, own)))
     }
 
     /// What was under way to the shard as it was means nothing to the shard as it is.

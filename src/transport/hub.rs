@@ -18,6 +18,7 @@ use super::bus::BusPort;
 use super::clock::Clock;
 use super::connection::{Conn, Due, H3_NO_ERROR, Phase};
 use super::h3;
+use super::vacated::{Vacated, remembers_address};
 use crate::core::bus::BusMessage;
 use crate::core::io::{ShardId, Time};
 use crate::core::shard::Shard;
@@ -60,6 +61,8 @@ pub struct Hub {
     pub(super) opened: u64,
     /// Connections that were refused.
     pub(super) refused: u64,
+    /// What quinn-proto's table still holds of connections that have gone.
+    pub(super) vacated: Vacated,
 }
 
 /// What a [`Hub`] is made of.
@@ -107,6 +110,7 @@ impl Hub {
             shed: 0,
             opened: 0,
             refused: 0,
+            vacated: Vacated::default(),
         }
     }
 
@@ -259,11 +263,7 @@ impl Hub {
         let clock = self.clock;
         let Some(conn) = self.conn(handle) else { return };
         if conn.quic.is_drained() {
-            while let Some(event) =
-                self.conns[handle as usize].as_mut().and_then(|conn| conn.quic.poll_endpoint_events())
-            {
-                self.endpoint.handle_event(ConnectionHandle(handle as usize), event);
-            }
+            self.pass_endpoint_events(handle);
             self.forget(handle);
             return;
         }
@@ -279,14 +279,39 @@ impl Hub {
         self.half_open -= usize::from(established);
     }
 
+    /// Passes on what a connection has for its endpoint, but for one kind: see [`remembers_address`].
+    pub(super) fn pass_endpoint_events(&mut self, handle: u32) {
+        while let Some(event) = self.conn(handle).and_then(|conn| conn.quic.poll_endpoint_events()) {
+            if remembers_address(&event) {
+                continue;
+            }
+            let answer = self.endpoint.handle_event(ConnectionHandle(handle as usize), event);
+            if let (Some(answer), Some(conn)) = (answer, self.conn(handle)) {
+                conn.quic.handle_event(answer);
+            }
+        }
+    }
+
     pub(super) fn forget(&mut self, handle: u32) {
         let Some(conn) = self.conns[handle as usize].take() else { return };
         self.open -= 1;
+        self.vacated.note();
         self.half_open -= usize::from(conn.half_open);
         self.wheel.cancel(handle);
         self.buffered -= conn.accounted;
         self.heavy.remove(&(conn.accounted, handle));
         debug_assert!(conn.link.is_none(), "the core was told before QUIC forgot the connection");
+    }
+
+    /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.
+    pub fn begin_covering(&mut self) {
+        self.vacated.begin();
+    }
+
+    /// Goes on with it, a few slots a turn. Returns whether there is more to do.
+    pub fn cover_vacated(&mut self, instant: Instant) -> bool {
+        let vacant = self.conns.len() - self.open;
+        self.vacated.cover(&mut self.endpoint, vacant, instant)
     }
 
     /// The next moment at which something is due.

@@ -22,3 +22,4 @@ mod sessions;
 pub mod socket;
 mod streams;
 pub mod tls;
+mod vacated;

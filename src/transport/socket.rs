@@ -206,19 +206,24 @@ impl Datagrams {
 
     /// Sleeps until a datagram comes, the waker is used or the time is over; with `for_room` also until the socket takes
     /// datagrams again.
-    pub fn sleep(&mut self, at_most: Option<Duration>, for_room: bool) -> io::Result<()> {
+    pub fn sleep(&mut self, at_most: Duration, for_room: bool) -> io::Result<()> {
         if for_room != self.awaits_room {
             let interest =
                 if for_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
             self.poll.registry().reregister(&mut self.socket, SOCKET, interest)?;
             self.awaits_room = for_room;
         }
-        match self.poll.poll(&mut self.events, at_most) {
+        match self.poll.poll(&mut self.events, Some(at_most)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => result?,
         }
         self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
         Ok(())
+    }
+
+    /// Forgets whom the last datagrams came from.
+    pub fn forget(&mut self) {
+        self.meta.fill(RecvMeta::default());
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use quinn_proto::{ConnectionHandle, Event, StreamEvent, StreamId};
+use quinn_proto::{Event, StreamEvent, StreamId};
 
 use super::connection::Phase;
 use super::h3;
@@ -24,12 +24,7 @@ pub(super) enum Taken {
 impl Hub {
     pub(super) fn poll_quic(&mut self, instant: Instant, now: Time, handle: u32) {
         loop {
-            while let Some(event) = self.conn(handle).and_then(|conn| conn.quic.poll_endpoint_events()) {
-                let answer = self.endpoint.handle_event(ConnectionHandle(handle as usize), event);
-                if let (Some(answer), Some(conn)) = (answer, self.conn(handle)) {
-                    conn.quic.handle_event(answer);
-                }
-            }
+            self.pass_endpoint_events(handle);
             let Some(event) = self.conn(handle).and_then(|conn| conn.quic.poll()) else { return };
             match event {
                 Event::Connected => self.handshake_done(now, handle),

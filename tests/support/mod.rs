@@ -55,6 +55,11 @@ impl World {
         Self { address: server.local_addr(), site: server.site_addr(), server: Some(server) }
     }
 
+    /// The world around a server that runs as a program of its own.
+    pub fn beside(address: SocketAddr, site: SocketAddr) -> Self {
+        Self { server: None, address, site }
+    }
+
     pub fn server(&self) -> &Server {
         self.server.as_ref().expect("the server runs")
     }

@@ -1,0 +1,248 @@
+//! Step 6 of 6: the address of a connection that has gone leaves quinn-proto's table too.
+//!
+//! quinn-proto keeps what it knows of connections in a slab. Removing an entry marks its slot as vacant and leaves the bytes,
+//! the client's address among them, until the slot is used again, which after a busy hour may be never. So once in a while
+//! every vacant slot is used: a connection that goes nowhere is begun in it, and given up when all are covered.
+//!
+//! Its table of stateless resets, which would keep addresses too, is left empty ([`remembers_address`]).
+//!
+//! In: how many slots are vacant. Out: slots that hold nobody's address. Nothing of it is ever sent.
+
+use std::any::Any;
+use std::fmt::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use quinn_proto::crypto::{
+    self, CryptoError, ExportKeyingMaterialError, HeaderKey, KeyPair, Keys, PacketKey, Session,
+};
+use quinn_proto::transport_parameters::TransportParameters;
+use quinn_proto::{
+    ClientConfig, ConnectError, ConnectionHandle, ConnectionId, Endpoint, EndpointEvent, Side, TransportError,
+};
+
+use crate::limits;
+
+/// Nowhere: TEST-NET-1 (RFC 5737) and the discard port.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+
+/// The vacant slots of one shard, and how far covering them has come.
+#[derive(Default)]
+pub struct Vacated {
+    /// Whether a connection has gone since the last round began.
+    noted: bool,
+    work: Work,
+    /// Slots that are covered by connections to nowhere.
+    covered: Vec<ConnectionHandle>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Work {
+    #[default]
+    None,
+    /// A vacated slot is used again last in, first out: the covers stay until no slot is vacant.
+    Covering,
+    GivingBack,
+}
+
+impl Vacated {
+    /// A connection has gone.
+    pub fn note(&mut self) {
+        self.noted = true;
+    }
+
+    /// Begins a round, unless one is going on or nobody has gone since the last.
+    pub fn begin(&mut self) {
+        if self.work == Work::None && std::mem::take(&mut self.noted) {
+            self.work = Work::Covering;
+        }
+    }
+
+    /// Covers or gives back a few slots; `vacant` counts those without a client, covered or not. Returns whether there is
+    /// more to do.
+    pub fn cover(&mut self, endpoint: &mut Endpoint, vacant: usize, now: Instant) -> bool {
+        match self.work {
+            Work::None => return false,
+            Work::Covering => {
+                let open = vacant.saturating_sub(self.covered.len());
+                for _ in 0..open.min(limits::TURN_COVERED_SLOTS) {
+                    // The connection is dropped at once; its slot is what counts.
+                    let Ok((handle, _)) = endpoint.connect(now, config(), NOWHERE, "") else { break };
+                    self.covered.push(handle);
+                }
+                if open <= limits::TURN_COVERED_SLOTS {
+                    self.work = Work::GivingBack;
+                }
+            }
+            Work::GivingBack => {
+                let left = self.covered.len().saturating_sub(limits::TURN_COVERED_SLOTS);
+                for handle in self.covered.drain(left..) {
+                    endpoint.handle_event(handle, EndpointEvent::drained());
+                }
+                if self.covered.is_empty() {
+                    self.covered = Vec::new();
+                    self.work = Work::None;
+                }
+            }
+        }
+        self.work != Work::None
+    }
+}
+
+/// Whether the endpoint would put this event into its table of stateless resets: a hash table, by the client's address, whose
+/// removed entries nothing overwrites. Without it, a client that has lost its state is noticed by its silence.
+///
+/// quinn-proto does not show what an event is but in its `Debug` text, of which this reads the first word.
+pub fn remembers_address(event: &EndpointEvent) -> bool {
+    let mut start = Start::default();
+    // Writing fails as soon as enough is known.
+    let _ = write!(start, "{event:?}");
+    start.0 == *RESET_TOKEN_EVENT
+}
+
+const RESET_TOKEN_EVENT: &[u8; 25] = b"EndpointEvent(ResetToken(";
+
+/// The first bytes of a text.
+#[derive(Default)]
+struct Start([u8; RESET_TOKEN_EVENT.len()], usize);
+
+impl fmt::Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.0[self.1..];
+        let taken = text.len().min(room.len());
+        room[..taken].copy_from_slice(&text.as_bytes()[..taken]);
+        self.1 += taken;
+        if self.1 == RESET_TOKEN_EVENT.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+fn config() -> ClientConfig {
+    ClientConfig::new(Arc::new(Nobody))
+}
+
+/// The cryptography of a connection to nowhere: there is none.
+struct Nobody;
+
+impl crypto::ClientConfig for Nobody {
+    fn start_session(
+        self: Arc<Self>,
+        _: u32,
+        _: &str,
+        _: &TransportParameters,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        Ok(Box::new(Nobody))
+    }
+}
+
+impl Session for Nobody {
+    fn initial_keys(&self, _: &ConnectionId, _: Side) -> Keys {
+        Keys {
+            header: KeyPair { local: Box::new(Nobody), remote: Box::new(Nobody) },
+            packet: KeyPair { local: Box::new(Nobody), remote: Box::new(Nobody) },
+        }
+    }
+
+    fn handshake_data(&self) -> Option<Box<dyn Any>> {
+        None
+    }
+
+    fn peer_identity(&self) -> Option<Box<dyn Any>> {
+        None
+    }
+
+    fn early_crypto(&self) -> Option<(Box<dyn HeaderKey>, Box<dyn PacketKey>)> {
+        None
+    }
+
+    fn early_data_accepted(&self) -> Option<bool> {
+        None
+    }
+
+    fn is_handshaking(&self) -> bool {
+        true
+    }
+
+    fn read_handshake(&mut self, _: &[u8]) -> Result<bool, TransportError> {
+        Ok(false)
+    }
+
+    fn transport_parameters(&self) -> Result<Option<TransportParameters>, TransportError> {
+        Ok(None)
+    }
+
+    fn write_handshake(&mut self, _: &mut Vec<u8>) -> Option<Keys> {
+        None
+    }
+
+    fn next_1rtt_keys(&mut self) -> Option<KeyPair<Box<dyn PacketKey>>> {
+        None
+    }
+
+    fn is_valid_retry(&self, _: &ConnectionId, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+
+    fn export_keying_material(
+        &self,
+        _: &mut [u8],
+        _: &[u8],
+        _: &[u8],
+    ) -> Result<(), ExportKeyingMaterialError> {
+        Err(ExportKeyingMaterialError)
+    }
+}
+
+impl HeaderKey for Nobody {
+    fn decrypt(&self, _: usize, _: &mut [u8]) {}
+
+    fn encrypt(&self, _: usize, _: &mut [u8]) {}
+
+    fn sample_size(&self) -> usize {
+        0
+    }
+}
+
+impl PacketKey for Nobody {
+    fn encrypt(&self, _: u64, _: &mut [u8], _: usize) {}
+
+    fn decrypt(&self, _: u64, _: &[u8], _: &mut BytesMut) -> Result<(), CryptoError> {
+        Err(CryptoError)
+    }
+
+    fn tag_len(&self) -> usize {
+        0
+    }
+
+    fn confidentiality_limit(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn integrity_limit(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vacant_slot_is_used_once_and_given_back() {
+        let config = crate::transport::quic::endpoint_config(0, 1);
+        let mut endpoint = Endpoint::new(config, None, false, None);
+        let now = Instant::now();
+        let vacant = 2 * limits::TURN_COVERED_SLOTS + 3;
+        let mut vacated = Vacated::default();
+        vacated.begin();
+        assert!(!vacated.cover(&mut endpoint, vacant, now), "nobody has gone, nothing to do");
+        vacated.note();
+        vacated.begin();
+        let mut most = 0;
+        while vacated.cover(&mut endpoint, vacant, now) {
+            most = most.max(endpoint.open_connections());
+        }
+        assert_eq!((most, endpoint.open_connections()), (vacant, 0));
+    }
+}
