@@ -35,6 +35,9 @@ impl Shard {
 
     /// A fresh session.
     pub(super) fn welcome_new(&mut self, now: Time, link: LinkId) {
+        if self.drain.is_some() {
+            return self.expel_draining(now, link);
+        }
         if self.sessions.len() >= self.config.max_sessions as usize {
             self.counts.refused_full += 1;
             return self.close(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::limits::{RECV_BATCH_DATAGRAMS, RECV_SLOT_BYTES, SOCKET_BUFFER_BYTES};
 
@@ -18,16 +18,16 @@ use crate::limits::{RECV_BATCH_DATAGRAMS, RECV_SLOT_BYTES, SOCKET_BUFFER_BYTES};
 ///
 /// The order of binding is the index by which the filter steers, so the sockets stay open for the life of the port.
 pub fn bind_group(listen: SocketAddr, shards: u16) -> io::Result<Vec<UdpSocket>> {
-    if shards > 1 && listen.port() != 0 {
-        // The group's option would let a second server of the same user join it unnoticed: ask for the port alone first.
-        drop(bind_one(listen, false)?);
+    // Alone at first: the group's option, set before, would let this server join another's port unnoticed, also one that
+    // the system picks (Linux takes the ports of the same user's groups for free).
+    let first = bind_one(listen, false)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    if shards > 1 {
+        set_reuse_port(&SockRef::from(&sockets[0]))?;
     }
-    let mut sockets = Vec::with_capacity(shards as usize);
-    let mut address = listen;
-    for _ in 0..shards {
-        let socket = bind_one(address, shards > 1)?;
-        address = socket.local_addr()?;
-        sockets.push(socket);
+    for _ in 1..shards {
+        sockets.push(bind_one(address, true)?);
     }
     if shards > 1 {
         steer_by_connection_id(&sockets[0], shards)?;
@@ -38,7 +38,7 @@ pub fn bind_group(listen: SocketAddr, shards: u16) -> io::Result<Vec<UdpSocket>>
 /// The kernel's receive buffer of a socket, in bytes: less than [`SOCKET_BUFFER_BYTES`] where the system allows no more
 /// (Linux: `net.core.rmem_max`).
 pub fn receive_buffer_bytes(socket: &UdpSocket) -> io::Result<usize> {
-    let bytes = socket2::SockRef::from(socket).recv_buffer_size()?;
+    let bytes = SockRef::from(socket).recv_buffer_size()?;
     // Linux reports the double: half is for its own bookkeeping.
     Ok(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
 }
@@ -50,7 +50,6 @@ fn bind_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
         let _ = socket.set_only_v6(false);
     }
     if shared {
-        // Without this a second server on the same port is an error, as it should be.
         set_reuse_port(&socket)?;
     }
     socket.set_nonblocking(true)?;
@@ -248,6 +247,16 @@ mod tests {
         let group = bind_group(loopback(), 2).unwrap();
         let taken = bind_group(group[0].local_addr().unwrap(), 2);
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn every_group_has_a_port_of_its_own() {
+        let groups: Vec<_> = (0..300).map(|_| bind_group(loopback(), 2).unwrap()).collect();
+        let mut ports: Vec<_> = groups.iter().map(|group| group[0].local_addr().unwrap().port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), groups.len());
     }
 
     #[cfg(target_os = "linux")]
