@@ -196,7 +196,7 @@ impl Person {
 
     async fn welcome(&mut self) -> Value {
         let welcome = self.expect(WELCOME).await;
-        self.token = welcome["session"].as_str().unwrap().to_owned();
+        welcome["session"].as_str().unwrap().clone_into(&mut self.token);
         welcome
     }
 

@@ -1,0 +1,106 @@
+//! Section 5: order and delivery, what ends with a chat, and what comes before a close.
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_said_before_leaving_arrives_before_the_end() {
+    for shards in SHARDS {
+        let world = World::new(shards);
+        let (mut ada, mut ben, chat) = world.chat().await;
+        ada.write(&[relayed(TEXT, chat, b"I have to go"), frame(LEAVE, b"")].concat()).await;
+        assert_eq!(ben.expect_relayed(TEXT, chat).await, b"I have to go");
+        ben.next(ENDED).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_at_next_is_never_delivered_in_the_new_chat() {
+    for shards in SHARDS {
+        let world = World::new(shards);
+        let (mut ada, mut ben, old) = world.chat().await;
+        let mut cleo = world.guest().await;
+        cleo.waits(json!({"n": 1, "mode": "text"})).await;
+        // Ada goes on talking while Ben goes on to Cleo, and Ben says a last word to Ada too late.
+        let (next, late) = (frame(FIND, br#"{"n":2,"mode":"text"}"#), relayed(TEXT, old, b"too late"));
+        for _ in 0..40 {
+            ada.relay(TEXT, old, &[b'o'; 500]).await;
+        }
+        ben.write(&[next, late].concat()).await;
+        for _ in 0..40 {
+            ada.relay(TEXT, old, &[b'o'; 500]).await;
+        }
+        let new = number(&cleo.expect(MATCHED).await["chat"]);
+        cleo.relay(TEXT, new, b"hi").await;
+        loop {
+            let (kind, payload) = ben.hear().await;
+            if kind == MATCHED {
+                break;
+            }
+            assert!(kind == WAITING || payload[..4] == old.to_be_bytes(), "{kind:#x}");
+        }
+        assert_eq!(ben.expect_relayed(TEXT, new).await, b"hi");
+        ada.next(ENDED).await;
+        ada.has_heard_all().await;
+        ben.relay(TEXT, new, b"hi too").await;
+        assert_eq!(cleo.expect_relayed(TEXT, new).await, b"hi too");
+    }
+}
+
+#[tokio::test]
+async fn half_a_frame_is_never_forwarded() {
+    for shards in SHARDS {
+        let world = World::new(shards);
+        let (mut ada, mut ben, chat) = world.chat().await;
+        let whole = relayed(TEXT, chat, &[b'x'; 5_000]);
+        ada.write(&[&relayed(TEXT, chat, b"whole"), &whole[..2_000]].concat()).await;
+        assert_eq!(ben.expect_relayed(TEXT, chat).await, b"whole");
+        ben.raw(LEAVE, b"").await;
+        ada.next(ENDED).await;
+        ben.has_heard_all().await;
+        // The other half comes when the chat is over, and what follows is understood.
+        ada.write(&whole[2_000..]).await;
+        ada.has_heard_all().await;
+        ben.has_heard_all().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_is_away_at_once_however_their_connection_closes() {
+    for shards in SHARDS {
+        let world = World::new(shards);
+        for way in 0..4 {
+            let (mut ada, mut ben, chat) = world.chat().await;
+            match way {
+                0 => ben.session.close(0, b"a page was closed"),
+                1 => ben.endpoint.close(0_u32.into(), b""),
+                2 => ben.send.finish().unwrap(),
+                _ => ben.write(&frame(0x77, b"")).await,
+            }
+            assert_eq!(ada.next(PEER).await, json!({"chat": chat, "state": "away"}), "way {way}");
+            ada.relay(TEXT, chat, b"dropped").await;
+            let (mut ben, welcome) = world.returning(&ben.token).await;
+            assert_eq!(welcome["resumed"], true, "way {way}");
+            ben.has_heard_all().await;
+            ben.raw(LEAVE, b"").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_who_connected_before_a_drain_and_says_hello_in_it_is_told_to_go_elsewhere() {
+    let mut world = World::new(2);
+    // Their chat keeps the server going.
+    let (mut ada, _ben, _) = world.chat().await;
+    let mut late = world.person().await;
+    let stopped = world.stop(std::time::Duration::from_secs(20));
+    ada.next(DRAIN).await;
+    late.try_raw(HELLO, br#"{"v":1}"#).await;
+    let (code, reason) = late.closed().await;
+    assert_eq!(code, 5);
+    let reason: Value = serde_json::from_str(&reason).unwrap();
+    assert!(reason["message"].is_string() && reason["retry_after_ms"].is_u64(), "{reason}");
+    // Next is no way around it.
+    ada.find(json!({"n": 2, "mode": "text"})).await;
+    assert_eq!(ada.closed().await.0, 5);
+    stopped.await.unwrap().unwrap();
+}
