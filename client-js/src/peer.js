@@ -9,6 +9,8 @@ import { asObject } from './transport.js';
 const STATS_EVERY_MS = 2_000;
 /** How often a failed connection is tried again before it is given up. */
 const MAX_RESTARTS = 2;
+/** Hidden: a relay that has not answered by then does not work. Browsers themselves ask for up to a minute. */
+const RELAY_TIMEOUT_MS = 12_000;
 /** Most candidates taken from a stranger for one description: more would make this browser probe for them. */
 const MAX_CANDIDATES = 64;
 
@@ -35,6 +37,8 @@ export class Peer {
   #candidatesTaken = 0;
   #restarts = 0;
   #relayFound = false;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #relayTimer;
   /** @type {Promise<void>} */
   #chain = Promise.resolve();
   #timer = /** @type {ReturnType<typeof setInterval>|undefined} */ (undefined);
@@ -48,8 +52,8 @@ export class Peer {
     const { RTCPeerConnection: Native = globalThis.RTCPeerConnection } = options;
     this.#connection = new Native(this.#configuration(options.ice));
     this.#listen();
-    if (options.hidden && !hasRelay(options.ice)) queueMicrotask(() => options.emit('no_relay', {}));
-    else if (!options.polite) this.#offerTracks();
+    if (options.hidden) this.#awaitRelay();
+    if (!options.polite && !(options.hidden && !hasRelay(options.ice))) this.#offerTracks();
   }
 
   /** Whether media flows, or has just stopped. */
@@ -95,6 +99,7 @@ export class Peer {
 
   close() {
     clearInterval(this.#timer);
+    clearTimeout(this.#relayTimer);
     this.#connection.close();
   }
 
@@ -104,6 +109,12 @@ export class Peer {
    */
   #configuration(ice) {
     return { iceServers: asIceServers(ice), iceTransportPolicy: this.#options.hidden ? 'relay' : 'all', bundlePolicy: 'max-bundle' };
+  }
+
+  /** Hidden never falls back to direct: without a relay there is no video, and the page is told. */
+  #awaitRelay() {
+    const wait = hasRelay(this.#options.ice) ? RELAY_TIMEOUT_MS : 0;
+    this.#relayTimer = setTimeout(() => this.#relayFound || this.#options.emit('no_relay', {}), wait);
   }
 
   #offerTracks() {

@@ -55,9 +55,7 @@ pub fn judge(report: &Report, rate: f64, bound_us: u64) -> Trial {
     let planned = phase.count(Count::Planned) as f64;
     let failed = phase.count(Count::OpenFailed) + phase.count(Count::Lost);
     let mut why = String::new();
-    if report.end != "completed" {
-        why.clone_from(&report.end);
-    } else if latency_us.is_none_or(|latency| latency > bound_us) {
+    if latency_us.is_none_or(|latency| latency > bound_us) {
         why = "the latency was over the bound".into();
     } else if (phase.count(Count::Started) as f64) < planned * ACHIEVED {
         why = "the rate was not reached".into();
@@ -90,8 +88,9 @@ pub fn search(
     let mut rate = start;
     while card.trials.len() < MAX_TRIALS && (held <= 0.0 || broke / held > CLOSE_ENOUGH) && rate >= 1.0 {
         let report = run(rate)?;
-        if report.end == "interrupted" {
-            return Err("interrupted".into());
+        // A run that did not come to its end says nothing about the rate.
+        if report.end != "completed" {
+            return Err(report.end);
         }
         let trial = judge(&report, rate, bound_us);
         if trial.held {

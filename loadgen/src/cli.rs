@@ -334,16 +334,20 @@ mod tests {
     #[test]
     fn every_option_and_subcommand_is_in_the_reference() {
         let reference = include_str!("../../docs/LOADGEN.md");
-        for subcommand in Cli::command().get_subcommands() {
+        let (mut command, mut options) = (Cli::command(), 0);
+        // Subcommands have their options only once they are built.
+        command.build();
+        for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
             let name = subcommand.get_name();
             assert!(reference.contains(&format!("| `{name}")), "{name} is missing in docs/LOADGEN.md");
             for option in subcommand.get_arguments().filter_map(clap::Arg::get_long) {
-                assert!(
-                    reference.contains(&format!("`--{option}")),
-                    "--{option} is missing in docs/LOADGEN.md"
-                );
+                let known =
+                    ["help", "version"].contains(&option) || reference.contains(&format!("`--{option}`"));
+                assert!(known, "--{option} is missing in docs/LOADGEN.md");
+                options += 1;
             }
         }
+        assert!(options > 40, "only {options} options were looked at");
     }
 
     #[test]

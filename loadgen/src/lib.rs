@@ -10,6 +10,7 @@ pub mod compare;
 pub mod condition;
 pub mod floors;
 pub mod limits;
+pub mod matchbox;
 pub mod merge;
 pub mod options;
 pub mod output;

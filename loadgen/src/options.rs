@@ -58,7 +58,7 @@ options! {
     /// Local addresses to connect from, in turn: a list, or a range as 127.1.0.1-127.1.0.250
     #[arg(long, value_delimiter = ',', help_heading = "Target")]
     source_addr: Vec<String>,
-    /// How to connect: wt (WebTransport)
+    /// How to connect: wt (WebTransport), or ws-matchbox for the peer `matchbox_server` (connect, idle, relay)
     #[arg(long, help_heading = "Target")]
     transport: String,
     /// Arrivals a second (relay: frames a second)

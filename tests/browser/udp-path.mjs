@@ -9,11 +9,11 @@ export class UdpPath {
   isCut = false;
   #behind = new Map();
 
-  /** @param {number} port where browsers send @param {() => number} serverPort */
+  /** @param {number} port where browsers send @param {number} serverPort */
   static open(port, serverPort) {
     const path = new UdpPath();
     path.socket = createSocket('udp4');
-    path.socket.on('message', (datagram, from) => path.#pass(() => path.#towardsServer(from, serverPort()).send(datagram)));
+    path.socket.on('message', (datagram, from) => path.#pass(() => path.#towardsServer(from, serverPort).send(datagram)));
     return new Promise((resolve) => path.socket.bind(port, '127.0.0.1', () => resolve(path)));
   }
 

@@ -14,6 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::matchbox;
 use crate::options::Options;
 use crate::quic::net::{Net, Target};
 use crate::report::{Phase, Report, SCHEMA, Stage, Used};
@@ -56,12 +57,11 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
     let mut collector = Collector::new(Arc::clone(&settings), plan.server.clone(), receiver);
     let mut threads = Vec::new();
     for index in 0..settings.threads {
-        let net = Net::new(plan.target.clone())?;
-        let worker = Worker::new(index, net, Arc::clone(&settings), Arc::clone(&shared));
-        let (scenario, sender) = (crate::scenario::new(&settings), sender.clone());
+        let work = thread_work(index, &plan.target, &plan.options, &settings, &shared)?;
+        let sender = sender.clone();
         threads.push(thread::spawn(move || {
             machine::fine_timers();
-            worker.run(scenario, &sender)
+            work(&sender)
         }));
     }
     drop(sender);
@@ -92,6 +92,26 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
         intervals: collector.intervals,
     };
     Ok(report)
+}
+
+type Work = Box<dyn FnOnce(&mpsc::Sender<crate::worker::Report>) -> Result<(), String> + Send>;
+
+/// What one load thread does, by transport.
+fn thread_work(
+    index: usize,
+    target: &Target,
+    options: &Options,
+    settings: &Arc<Settings>,
+    shared: &Arc<Shared>,
+) -> Result<Work, String> {
+    let (settings, shared) = (Arc::clone(settings), Arc::clone(shared));
+    if options.transport.as_deref() == Some(matchbox::TRANSPORT) {
+        let thread = matchbox::Thread::new(index, target.address, settings, shared)?;
+        return Ok(Box::new(move |reports| thread.run(reports)));
+    }
+    let scenario = crate::scenario::new(&settings);
+    let worker = Worker::new(index, Net::new(target.clone())?, settings, shared);
+    Ok(Box::new(move |reports| worker.run(scenario, reports)))
 }
 
 /// What the conductor brings home.

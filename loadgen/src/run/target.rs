@@ -1,6 +1,6 @@
 //! Where the load goes: from options and client-config.json to a checked [`Target`].
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use base64::Engine;
@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 use super::http::{self, Url};
+use crate::matchbox;
 use crate::options::{Options, source_addresses};
 use crate::quic::net::Target;
 use crate::quic::verify::{CertHash, Trust};
@@ -18,6 +19,7 @@ const PROTOCOL: u32 = 1;
 /// Idle timeout that Chromium and Firefox offer.
 const BROWSER_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_SITE: &str = "http://127.0.0.1:8080";
+const DEFAULT_MATCHBOX: &str = "http://127.0.0.1:3536";
 
 #[derive(Deserialize)]
 struct ClientConfig {
@@ -35,8 +37,12 @@ struct WebTransport {
 
 /// Finds the server. Errors are sentences that say what to do.
 pub fn resolve(options: &Options) -> Result<Target, String> {
-    if let Some(transport) = options.transport.as_deref().filter(|transport| *transport != "wt") {
-        return Err(format!("--transport {transport} is not served by this generator: use wt"));
+    match options.transport.as_deref() {
+        None | Some("wt") => {}
+        Some(matchbox::TRANSPORT) => return resolve_matchbox(options),
+        Some(other) => {
+            return Err(format!("--transport {other} is not known: wt or {}", matchbox::TRANSPORT));
+        }
     }
     let insecure = options.insecure.unwrap_or(false);
     let (url, mut hashes, mut origin) = match &options.webtransport_url {
@@ -73,6 +79,25 @@ pub fn resolve(options: &Options) -> Result<Target, String> {
             .idle_timeout
             .map_or(BROWSER_IDLE_TIMEOUT, |span| Duration::from_secs_f64(span.as_seconds())),
         keep_alive: options.keep_alive.map(|span| Duration::from_secs_f64(span.as_seconds())),
+    })
+}
+
+/// A peer without a site, without TLS, reached over TCP.
+fn resolve_matchbox(options: &Options) -> Result<Target, String> {
+    let url = Url::parse(options.url.as_deref().unwrap_or(DEFAULT_MATCHBOX))?;
+    let address = url.resolve()?;
+    allow(address, options)?;
+    TcpStream::connect_timeout(&address, BROWSER_IDLE_TIMEOUT)
+        .map_err(|error| format!("no server answers at {address}: {error}"))?;
+    let request = Request { authority: url.authority(), path: String::new(), origin: String::new() };
+    Ok(Target {
+        address,
+        server_name: url.host,
+        request,
+        trust: Trust::Anything,
+        sources: Vec::new(),
+        idle_timeout: BROWSER_IDLE_TIMEOUT,
+        keep_alive: None,
     })
 }
 
