@@ -184,7 +184,9 @@ fn across(criterion: &mut Criterion) {
                 }
                 settle(&mut shards, now);
                 now = now.plus_ms(2);
-                shards.iter_mut().for_each(|shard| shard.handle_timeout(now));
+                for shard in &mut shards {
+                    shard.handle_timeout(now);
+                }
                 settle(&mut shards, now);
                 spent += begun.elapsed();
                 assert_eq!((shards[0].chats(), shards[1].chats()), (1, 1));

@@ -3,7 +3,7 @@
 //!     cargo bench --bench room                 time at 1,000 / 100,000 / 5,000,000 waiting, and bytes a session
 //!     benches/callgrind.sh                     instructions of each operation at the same sizes
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "support/counting.rs"]
 mod counting;

@@ -32,6 +32,8 @@ for file in tests/*.rs; do # each by name, so that the summary shows which
   name=$(basename "$file" .rs)
   check "$name" cargo test --test "$name" --quiet
 done
+check core cargo test --test core --quiet
+check simulation cargo test --release --test simulation --quiet
 if [ -f client-js/package.json ]; then
   check library npm test --prefix client-js
   check types npm run --prefix client-js typecheck

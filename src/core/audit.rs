@@ -61,7 +61,7 @@ impl Shard {
             self.audit_link(SessionId(slot), session)?;
             // A timer that fires too early finds nothing to do; one that fires too late would be a fault.
             let (set, due) = (self.session_timers.due(slot), self.session_due_at(session));
-            if due.is_some() && !set.is_some_and(|set| Some(set) <= due) {
+            if due.is_some_and(|due| set.is_none_or(|set| set > due)) {
                 return Err(format!(
                     "session {slot} has its timer at {set:?}, but is due at {due:?}: {session:?}"
                 ));

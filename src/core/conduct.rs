@@ -60,7 +60,7 @@ impl Shard {
     }
 
     /// Closes a channel whose client broke the protocol.
-    fn accuse(&mut self, now: Time, link: LinkId, reason: &'static str) {
+    pub(super) fn accuse(&mut self, now: Time, link: LinkId, reason: &'static str) {
         self.expel(now, link, CloseCode::Protocol, Bytes::from_static(reason.as_bytes()));
     }
 
@@ -74,7 +74,7 @@ impl Shard {
                 LinkKind::Forward(_) => return self.forward_relay(link, frame),
                 LinkKind::Closed => {}
                 LinkKind::Here | LinkKind::Far(_) => {
-                    self.accuse(now, link, "the first frame has to be HELLO")
+                    self.accuse(now, link, "the first frame has to be HELLO");
                 }
             }
             return Relayed::Dropped;

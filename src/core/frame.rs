@@ -198,6 +198,7 @@ impl FrameDecoder {
         }
     }
 
+    #[expect(clippy::should_implement_trait, reason = "an iterator would end at the first `None`")]
     /// The next complete frame, `None` until more bytes have come. After a fault the channel makes no sense any more.
     pub fn next(&mut self) -> Result<Option<Frame>, FrameFault> {
         if self.partial.is_none() {
@@ -307,7 +308,9 @@ fn raw(kind: u8, parts: &[&[u8]]) -> Bytes {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut frame = BytesMut::with_capacity(FRAME_HEADER_BYTES + length);
     frame.put_u32((u32::from(kind) << 24) | (length as u32 & 0x00ff_ffff));
-    parts.iter().for_each(|part| frame.put_slice(part));
+    for part in parts {
+        frame.put_slice(part);
+    }
     frame.freeze()
 }
 

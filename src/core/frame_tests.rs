@@ -125,7 +125,7 @@ fn frames_of_every_size_pass_unchanged_in_any_slicing() {
 
 #[test]
 fn a_large_frame_is_slices_of_what_came_in() {
-    let stream = encode_relay(SIGNAL, ChatId(1), &[7; 32_000]);
+    let stream = encode_relay(SIGNAL, ChatId(1), &vec![7; 32_000]);
     let mut decoder = FrameDecoder::default();
     let range = stream.as_ptr_range();
     for from in (0..stream.len()).step_by(1_200) {
@@ -140,7 +140,7 @@ fn a_large_frame_is_slices_of_what_came_in() {
 
 #[test]
 fn one_byte_at_a_time_pins_no_more_than_the_frame() {
-    let stream = encode_relay(SIGNAL, ChatId(1), &[7; 32_000]);
+    let stream = encode_relay(SIGNAL, ChatId(1), &vec![7; 32_000]);
     let mut decoder = FrameDecoder::default();
     for at in 0..stream.len() - 1 {
         decoder.push(stream.slice(at..=at));

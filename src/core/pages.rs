@@ -73,7 +73,7 @@ enum Slot<T> {
 /// A table of slots with stable numbers; a freed number is used again, the last freed first.
 #[derive(Debug)]
 pub struct Slots<T> {
-    slots: Pages<Slot<T>>,
+    entries: Pages<Slot<T>>,
     /// Head of the list of free slots, or `NIL`.
     free: u32,
     /// Slots that have ever been used: all of a number below it.
@@ -83,7 +83,7 @@ pub struct Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { slots: Pages::default(), free: NIL, used: 0, len: 0 }
+        Self { entries: Pages::default(), free: NIL, used: 0, len: 0 }
     }
 }
 
@@ -104,12 +104,12 @@ impl<T> Slots<T> {
         let index = self.free;
         if index == NIL {
             let index = self.used;
-            self.slots.reserve(index, || Slot::Free(NIL));
-            self.slots[index] = Slot::Taken(value);
+            self.entries.reserve(index, || Slot::Free(NIL));
+            self.entries[index] = Slot::Taken(value);
             self.used += 1;
             return index;
         }
-        if let Slot::Free(next) = std::mem::replace(&mut self.slots[index], Slot::Taken(value)) {
+        if let Slot::Free(next) = std::mem::replace(&mut self.entries[index], Slot::Taken(value)) {
             self.free = next;
         }
         index
@@ -118,7 +118,7 @@ impl<T> Slots<T> {
     /// Frees a slot and gives back what it held.
     pub fn remove(&mut self, index: u32) -> Option<T> {
         self.get(index)?;
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.entries.get_mut(index)?;
         let Slot::Taken(value) = std::mem::replace(slot, Slot::Free(self.free)) else { return None };
         self.free = index;
         self.len -= 1;
@@ -128,7 +128,7 @@ impl<T> Slots<T> {
     /// What the slot holds.
     #[inline]
     pub fn get(&self, index: u32) -> Option<&T> {
-        match self.slots.get(index) {
+        match self.entries.get(index) {
             Some(Slot::Taken(value)) => Some(value),
             _ => None,
         }
@@ -137,7 +137,7 @@ impl<T> Slots<T> {
     /// What the slot holds.
     #[inline]
     pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        match self.slots.get_mut(index) {
+        match self.entries.get_mut(index) {
             Some(Slot::Taken(value)) => Some(value),
             _ => None,
         }
@@ -150,7 +150,7 @@ impl<T> Slots<T> {
 
     /// Bytes on the heap, without what the entries themselves point to.
     pub fn heap_bytes(&self) -> usize {
-        self.slots.heap_bytes()
+        self.entries.heap_bytes()
     }
 }
 

@@ -123,9 +123,7 @@ impl Shard {
         match &mut trunk.asking {
             None => self.forward(now, link, LinkBody::Control(kind, payload)),
             Some(asking) if asking.frames.len() < ATTACH_FRAMES => asking.frames.push((kind, payload)),
-            Some(_) => {
-                self.expel(now, link, CloseCode::Protocol, Bytes::from_static(b"too many frames at once"))
-            }
+            Some(_) => self.accuse(now, link, "too many frames at once"),
         }
     }
 

@@ -21,6 +21,7 @@ pub enum Role {
 
 impl Role {
     /// The stranger's role.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::Offerer => Self::Answerer,

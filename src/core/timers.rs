@@ -102,7 +102,7 @@ impl Shard {
     pub(super) fn link_due(&mut self, now: Time, link: LinkId) {
         match self.link(link).map(|link| &link.kind) {
             Some(LinkKind::Here) => {
-                self.close(link, CloseCode::Idle, Bytes::from_static(b"no HELLO within 5 s"))
+                self.close(link, CloseCode::Idle, Bytes::from_static(b"no HELLO within 5 s"));
             }
             Some(_) => self.trunk_due(now, link),
             None => {}

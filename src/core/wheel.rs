@@ -138,7 +138,7 @@ impl Wheel {
     fn link(&mut self, key: u32) {
         let tick = self.entries[key].tick.clamp(self.tick, self.tick + HORIZON / 2);
         let differs = (tick ^ self.tick) | 63;
-        let level = ((63 - differs.leading_zeros()) / BITS).min(LEVELS - 1);
+        let level = (differs.ilog2() / BITS).min(LEVELS - 1);
         let index = (tick >> (level * BITS)) as usize & 63;
         let bucket = level as usize * BUCKETS + index;
         let head = self.heads[bucket];

@@ -32,11 +32,11 @@ impl Truth {
     fn renumber(&mut self, old: u32, new: u32) {
         let members = self.members.get(&old).cloned().unwrap_or_default();
         let known = self.members.entry(new).or_default();
-        members.into_iter().for_each(|member| {
+        for member in members {
             if !known.contains(&member) {
                 known.push(member);
             }
-        });
+        }
     }
 
     fn are_together(&self, chat: u32, a: usize, b: usize) -> bool {
@@ -45,6 +45,7 @@ impl Truth {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Client {
     pub number: usize,
     pub channel: Option<Channel>,

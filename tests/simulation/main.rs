@@ -5,10 +5,11 @@
 //!
 //! Without optimisation fewer seeds are told, and coverage is not asked for.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod checker;
 mod client;
+mod profile;
 mod random;
 mod story;
 mod world;
@@ -17,8 +18,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use profile::Fault;
 use story::{Coverage, tell};
-use world::Fault;
 
 fn environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())

@@ -6,7 +6,7 @@ pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed ^ 0x5eed_0f_a_57_09)
+        Self(seed ^ 0x5eed_0fa5_7009)
     }
 
     pub fn next(&mut self) -> u64 {

@@ -5,7 +5,8 @@ use anoncam::core::frame::ControlKind;
 use anoncam::core::shard::Shard;
 use anoncam::core::token::Token;
 
-use crate::world::{Fault, World};
+use crate::profile::Fault;
+use crate::world::World;
 
 /// Rare paths that the stories have to walk.
 #[derive(Clone, Copy, Debug, Default)]
