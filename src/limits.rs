@@ -139,6 +139,12 @@ pub const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES + 4_096;
 pub const UNREAD_FRAMES: u64 = 256;
 /// See [`UNREAD_FRAMES`]: data that came twice in the life of a connection on a bad network.
 pub const UNREAD_FRAMES_LATER: u64 = 1_024;
+/// Connection IDs that a client may retire before the connection is closed. One goes with each change of its address, and
+/// quinn-proto keeps the ID that takes its place until the client acknowledges it, which a hostile one never does. An honest client
+/// comes back and resumes.
+pub const RETIRED_IDS: u64 = 32;
+/// What quinn-proto keeps for one such ID, in bytes: sequence number, ID and reset token, doubled because its list grows by doubling.
+const RETIRED_ID_BYTES: usize = 2 * 64;
 /// Bytes written to a connection and not yet acknowledged, at most.
 pub const SEND_WINDOW_BYTES: u64 = 32_768;
 /// QUIC datagram frames are ignored in version 1, but HTTP/3 datagrams have to be announced for browsers, which needs
@@ -196,7 +202,8 @@ pub const CLIENT_BYTES: usize = IDLE_CONNECTION_BYTES
     + CONNECTION_WINDOW_BYTES as usize
     + CRYPTO_BUFFER_BYTES
     + (UNREAD_FRAMES + UNREAD_FRAMES_LATER) as usize * UNREAD_FRAME_BYTES
-    + (SEND_WINDOW_BYTES as usize + CHANNEL_BYTES) * 3 / 2
+    + RETIRED_IDS as usize * RETIRED_ID_BYTES
+    + (SEND_WINDOW_BYTES as usize + CHANNEL_BYTES) / 2 * 3
     + CLIENT_BIDI_STREAMS * REQUEST_BYTES;
 const _: () = assert!(CLIENT_BYTES < 800 * 1_024, "one client stays below 800 KiB");
 

@@ -11,17 +11,28 @@ use std::time::{Duration, Instant};
 
 use anoncam::limits::{CLIENT_BYTES, IDLE_CONNECTION_BYTES};
 use peers::chat::{ENDED, SIGNAL, frame, relayed};
+use peers::packets::{Packets, Settled, crypto_frame_at, stream_frame};
 use peers::peace::{Peace, Person, pair};
 use peers::raw::{PATIENCE, Raw, soon};
 use peers::server::Program;
 use peers::wire::{self, announce, connect, control, data, get};
 use quinn::{SendStream, TransportConfig, VarInt};
+use tokio::sync::{Mutex, MutexGuard};
 
-/// What the process may grow by besides its clients: the allocator's own pages, buffers touched for the first time.
-const SLACK_BYTES: usize = 6 << 20;
+/// What the process may grow by besides its clients: the allocator's own pages (2 MiB each), buffers touched for the first time.
+const SLACK_BYTES: usize = 8 << 20;
+
+/// HTTP/3's error for a client that asks for too much.
+const EXCESSIVE_LOAD: u64 = 0x107;
+/// QUIC's error for a client that makes the server retire too many connection IDs at once.
+const CONNECTION_ID_LIMIT_ERROR: u64 = 0x09;
+/// What quinn-proto says to more gaps than it keeps.
+const INTERNAL_ERROR: u64 = 0x01;
 
 /// A server with two people who chat, and its memory before somebody attacks it.
 struct Siege {
+    /// One siege at a time: what is measured is the server, not a race of tests for the machine.
+    _alone: MutexGuard<'static, ()>,
     program: Program,
     peace: Peace,
     before_bytes: usize,
@@ -33,10 +44,12 @@ impl Siege {
     }
 
     async fn begin_with(settings: &[(&str, &str)]) -> Self {
+        static ALONE: Mutex<()> = Mutex::const_new(());
+        let alone = ALONE.lock().await;
         let program = Program::start_with(&["--shards", "1"], settings);
         let peace = Peace::begin(program.listen).await;
         let before_bytes = program.resident_bytes();
-        Self { program, peace, before_bytes }
+        Self { _alone: alone, program, peace, before_bytes }
     }
 
     fn server(&self) -> SocketAddr {
@@ -275,6 +288,117 @@ async fn pour_count(stream: &mut SendStream, bytes: &[u8]) -> usize {
             _ => return sent,
         }
     }
+}
+
+/// So many clients that make their own packets do the same at once, each in a thread; then the memory is measured.
+async fn packets_of(count: usize, attack: fn(&mut Packets), expected: Settled) {
+    let siege = Siege::begin().await;
+    let server = siege.server();
+    let one = move || {
+        let mut packets = Packets::connect(server);
+        packets.send(&[stream_frame(2, 0, &control()), stream_frame(0, 0, &connect("/v1", None))].concat());
+        attack(&mut packets);
+        packets.settle()
+    };
+    let attackers: Vec<_> = (0..count).map(|_| tokio::task::spawn_blocking(one)).collect();
+    let (mut highest, mut outcomes) = (0, Vec::new());
+    for attacker in attackers {
+        while !attacker.is_finished() {
+            highest = highest.max(siege.program.resident_bytes());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        outcomes.push(attacker.await.expect("an attacker"));
+    }
+    let grown = highest.max(siege.program.resident_bytes()).saturating_sub(siege.before_bytes);
+    println!("{count} clients: {} KiB at most, {outcomes:?}", grown / 1024);
+    // On a busy machine a client that acknowledges nothing may not hear what the server says to it.
+    let others = outcomes.iter().any(|outcome| ![expected, Settled::Silent].contains(outcome));
+    assert!(outcomes.contains(&expected) && !others, "{outcomes:?}");
+    assert!(grown <= count * CLIENT_BYTES + SLACK_BYTES, "{count} clients made it grow by {grown} bytes");
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_data_with_a_gap_after_every_byte_is_bounded() {
+    packets_of(
+        8,
+        |packets| {
+            // Each byte in a datagram of its own, which it keeps alive as long as the byte before it is missing.
+            for offset in 0..1_000 {
+                for stream in [4, 8, 12, 6, 10, 14] {
+                    packets.send(&stream_frame(stream, 1 + 2 * offset, b"x"));
+                }
+            }
+        },
+        Settled::Closed(EXCESSIVE_LOAD),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshake_data_with_gaps_after_the_handshake_is_bounded() {
+    packets_of(
+        8,
+        |packets| {
+            for offset in 0..3_000 {
+                packets.send(&crypto_frame_at(1 + 2 * offset, b"x"));
+            }
+        },
+        Settled::Closed(INTERNAL_ERROR),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_connection_ids_to_retire_is_bounded() {
+    packets_of(
+        8,
+        |packets| {
+            for packet in 0..1_500_u64 {
+                let mut frames = Vec::new();
+                for number in packet * 32 + 1..=packet * 32 + 32 {
+                    // NEW_CONNECTION_ID that retires all before it; the server's answers are never acknowledged.
+                    frames.extend([vec![0x18], wire::varint(number), wire::varint(number), vec![8]].concat());
+                    frames.extend([number.to_be_bytes(), [7; 8], number.to_be_bytes()].concat());
+                }
+                packets.send(&frames);
+            }
+        },
+        Settled::Closed(CONNECTION_ID_LIMIT_ERROR),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_retired_connection_ids_is_bounded() {
+    packets_of(
+        8,
+        |packets| {
+            for number in 1..=100_u64 {
+                // RETIRE_CONNECTION_ID: the server gives out another for each, which has to be there before its turn comes.
+                packets.send(&[vec![0x19], wire::varint(number)].concat());
+                if number.is_multiple_of(4) && packets.settle() != Settled::Acknowledged {
+                    return;
+                }
+            }
+        },
+        Settled::Closed(EXCESSIVE_LOAD),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_path_challenges_and_pings_is_bounded() {
+    packets_of(
+        8,
+        |packets| {
+            for number in 0..2_000_u64 {
+                packets.send(&[&[0x1a][..], &number.to_be_bytes(), &[0x01; 200]].concat());
+            }
+        },
+        Settled::Acknowledged,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -160,9 +160,12 @@ impl Conn {
 
     /// Whether the client sends stream data that cannot be read, because of gaps, over and over. Data that is sent twice
     /// looks the same from here, so a client may have some of it; over its limits it has to come back and resume.
+    /// The same goes for connection IDs that it retires.
     pub fn hoards(&self) -> bool {
-        let unread = self.quic.stats().frame_rx.stream.saturating_sub(self.taken);
+        let frames = self.quic.stats().frame_rx;
+        let unread = frames.stream.saturating_sub(self.taken);
         unread > limits::UNREAD_FRAMES + self.taken.min(limits::UNREAD_FRAMES_LATER)
+            || frames.retire_connection_id > limits::RETIRED_IDS
     }
 
     /// Writes what QUIC takes of the queue to the channel. Returns how many relayed bytes have left.

@@ -5,6 +5,7 @@
 pub mod chat;
 #[path = "../support/http.rs"]
 pub mod http;
+pub mod packets;
 pub mod peace;
 pub mod raw;
 pub mod server;

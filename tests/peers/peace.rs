@@ -12,7 +12,7 @@ use super::raw::Raw;
 
 /// Longest time that a message of theirs may take. It is generous for the sake of busy machines; a server that one
 /// client can keep from serving others misses it by far.
-const NOTICED: Duration = Duration::from_secs(3);
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// A session with its channel on bare QUIC, and what keeps it alive.
 pub struct Person {

@@ -61,7 +61,18 @@ impl ServerCertVerifier for TrustAll {
 
 /// TLS that trusts every certificate and speaks HTTP/3.
 pub fn tls() -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    tls_with(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// The same, with a hello that fits into one packet: without a post-quantum key.
+pub fn small_tls() -> rustls::ClientConfig {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.kx_groups = vec![rustls::crypto::aws_lc_rs::kx_group::X25519];
+    tls_with(provider)
+}
+
+fn tls_with(provider: rustls::crypto::CryptoProvider) -> rustls::ClientConfig {
+    let provider = Arc::new(provider);
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
