@@ -126,13 +126,19 @@ impl Shard {
         let timers = [&self.session_timers, &self.link_timers, &self.rendezvous.expiries]
             .map(super::wheel::Wheel::len);
         let rooms = [&self.room, &self.rendezvous.room].map(|room| room.len() + room.places());
-        let tables =
-            [self.sessions.len(), self.links.len(), self.interests.len(), self.far_links.len(), self.away];
-        if timers == [0; 3] && rooms == [0; 2] && tables == [0; 5] {
+        let tables = [
+            self.sessions.len(),
+            self.links.len(),
+            self.interests.len(),
+            self.far_links.len(),
+            self.away,
+            self.rendezvous.tickets.len(),
+        ];
+        if timers == [0; 3] && rooms == [0; 2] && tables == [0; 6] {
             return Ok(());
         }
         Err(format!(
-            "timers {timers:?}, rooms {rooms:?}, sessions, links, interests, far links, away {tables:?}"
+            "timers {timers:?}, rooms {rooms:?}, sessions, links, interests, far links, away, offers {tables:?}"
         ))
     }
 

@@ -3,15 +3,14 @@
 //! In: strings from FIND. Out: normalised strings, and small numbers for them, so that the waiting room compares
 //! numbers. A string lives as long as somebody who waits here names it, and is wiped when the last one is gone.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use caseless::default_case_fold_str;
 use siphasher::sip::SipHasher13;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroize as _;
 
+use super::index::Index;
 use super::pages::Slots;
 use crate::limits::{INTEREST_CHARACTERS, LANG_LETTERS};
 
@@ -62,34 +61,37 @@ impl BuildHasher for Keyed {
 
 #[derive(Debug)]
 struct Interned {
-    text: Arc<str>,
+    text: Box<str>,
     holders: u32,
 }
 
 /// The interests that somebody names at present.
 #[derive(Debug)]
 pub struct Interner {
-    numbers: HashMap<Arc<str>, u32, Keyed>,
+    numbers: Index,
     texts: Slots<Interned>,
 }
 
 impl Interner {
     /// An empty one; `key` keeps clients from choosing strings that collide.
     pub fn new(key: Keyed) -> Self {
-        Self { numbers: HashMap::with_hasher(key), texts: Slots::default() }
+        Self { numbers: Index::new(key), texts: Slots::default() }
     }
 
     /// The number of a normalised string, held until [`release`](Self::release).
     pub fn hold(&mut self, text: &str) -> InterestId {
-        if let Some(&number) = self.numbers.get(text) {
-            if let Some(interned) = self.texts.get_mut(number) {
-                interned.holders += 1;
-            }
-            return InterestId(number);
+        let hash = self.numbers.hash(text);
+        let texts = &self.texts;
+        let known =
+            self.numbers.get(hash, |number| texts.get(number).is_some_and(|known| *known.text == *text));
+        if let Some(interned) = known.and_then(|number| self.texts.get_mut(number)) {
+            interned.holders += 1;
         }
-        let text: Arc<str> = text.into();
-        let number = self.texts.insert(Interned { text: text.clone(), holders: 1 });
-        self.numbers.insert(text, number);
+        let number = known.unwrap_or_else(|| {
+            let number = self.texts.insert(Interned { text: text.into(), holders: 1 });
+            self.numbers.insert(hash, number);
+            number
+        });
         InterestId(number)
     }
 
@@ -101,10 +103,8 @@ impl Interner {
             return;
         }
         if let Some(Interned { mut text, .. }) = self.texts.remove(id.0) {
-            self.numbers.remove(&text);
-            if let Some(text) = Arc::get_mut(&mut text) {
-                text.zeroize();
-            }
+            self.numbers.remove(self.numbers.hash(&*text), id.0);
+            text.zeroize();
         }
     }
 

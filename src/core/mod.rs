@@ -16,6 +16,7 @@ mod find;
 pub mod frame;
 mod hello;
 pub mod ice;
+pub mod index;
 pub mod interests;
 pub mod io;
 mod links;

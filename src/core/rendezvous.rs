@@ -5,10 +5,10 @@
 //! it, so nobody is ever promised twice. A rendezvous forgets both when it has introduced them; whoever is not taken
 //! is offered again. Every lost message costs a retry: offers are repeated, claims are asked again and given up.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use super::bus::{BondId, BusMessage, ChatBody, ChatMessage, Claim, Offer};
+use super::index::Index;
 use super::interests::{InterestId, Keyed};
 use super::io::{ShardId, Time};
 use super::pairing::{Address, Mode, PersonId, Seeker, SessionId, Wants};
@@ -24,18 +24,21 @@ use crate::limits::{
 #[derive(Debug)]
 pub struct Rendezvous {
     pub(super) room: Room,
-    tickets: HashMap<PersonId, u32, Keyed>,
+    pub(super) tickets: Index,
     pub(super) expiries: Wheel,
 }
 
 impl Rendezvous {
     /// Nobody yet.
     pub fn new(key: Keyed, now: Time) -> Self {
-        Self { room: Room::new(key), tickets: HashMap::with_hasher(key), expiries: Wheel::new(now) }
+        Self { room: Room::new(key), tickets: Index::new(key), expiries: Wheel::new(now) }
     }
 
     fn remove(&mut self, person: PersonId) -> Option<Seeker> {
-        let ticket = self.tickets.remove(&person)?;
+        let hash = self.tickets.hash(&person);
+        let is = |ticket| self.room.get(ticket).is_some_and(|seeker| seeker.who.person == person);
+        let ticket = self.tickets.get(hash, is)?;
+        self.tickets.remove(hash, ticket);
         self.expiries.cancel(ticket);
         self.room.leave(ticket)
     }
@@ -142,7 +145,8 @@ impl Shard {
             return self.post(who.shard, BusMessage::Meet { a: who, b });
         }
         let ticket = self.rendezvous.room.join(seeker, now);
-        self.rendezvous.tickets.insert(who.person, ticket);
+        let hash = self.rendezvous.tickets.hash(&who.person);
+        self.rendezvous.tickets.insert(hash, ticket);
         self.rendezvous.expiries.insert(ticket, now.plus_ms(ttl_ms));
     }
 

@@ -9,8 +9,8 @@
 //! 11 topics × 7 tongues, and a search looks at no more than [`CANDIDATES`] people.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 
+use super::index::Index;
 use super::interests::{InterestId, Keyed, Lang};
 use super::io::Time;
 use super::pages::{NIL, Slots};
@@ -92,7 +92,7 @@ pub struct Room {
     places: Slots<Place>,
     shelves: Slots<Shelf>,
     /// Shelves by key, without the plain ones.
-    index: HashMap<ShelfKey, u32, Keyed>,
+    index: Index,
 }
 
 /// Shelves that are always there, so that people without wishes need no table: see [`plain`].
@@ -120,12 +120,7 @@ impl Room {
         for key in PLAIN {
             shelves.insert(Shelf { key, head: NIL, tail: NIL, cursor: Cell::new(NIL) });
         }
-        Self {
-            entries: Slots::default(),
-            places: Slots::default(),
-            shelves,
-            index: HashMap::with_hasher(key),
-        }
+        Self { entries: Slots::default(), places: Slots::default(), shelves, index: Index::new(key) }
     }
 
     /// People in the room.
@@ -227,7 +222,7 @@ impl Room {
             let langs = seeker.langs().iter().copied().map(Tongue::Named);
             for tongue in std::iter::once(first).chain(langs).chain(relaxed) {
                 let key = ShelfKey { mode: seeker.mode, topic, tongue };
-                let Some(shelf) = plain(key).or_else(|| self.index.get(&key).copied()) else { continue };
+                let Some(shelf) = self.find_shelf(key) else { continue };
                 self.look(seeker, shelf, now, resume, &accept, &mut look);
                 if look.left == 0 && look.cut {
                     break 'topics;
@@ -307,15 +302,27 @@ impl Room {
         shelf.tail = at;
     }
 
+    /// The shelf of this key, if somebody stands there.
+    fn find_shelf(&self, key: ShelfKey) -> Option<u32> {
+        plain(key).or_else(|| self.find_hashed(self.index.hash(&key), key))
+    }
+
+    fn find_hashed(&self, hash: u32, key: ShelfKey) -> Option<u32> {
+        self.index.get(hash, |number| self.shelves.get(number).is_some_and(|shelf| shelf.key == key))
+    }
+
+    /// The shelf of this key, made if it is not there.
     fn shelf(&mut self, key: ShelfKey) -> u32 {
         if let Some(number) = plain(key) {
             return number;
         }
-        let shelves = &mut self.shelves;
-        *self
-            .index
-            .entry(key)
-            .or_insert_with(|| shelves.insert(Shelf { key, head: NIL, tail: NIL, cursor: Cell::new(NIL) }))
+        let hash = self.index.hash(&key);
+        if let Some(number) = self.find_hashed(hash, key) {
+            return number;
+        }
+        let number = self.shelves.insert(Shelf { key, head: NIL, tail: NIL, cursor: Cell::new(NIL) });
+        self.index.insert(hash, number);
+        number
     }
 
     /// Takes a place that has been removed out of its shelf; the last one takes the shelf with it.
@@ -333,21 +340,21 @@ impl Room {
             None => shelf.tail = place.prev,
         }
         if shelf.head == NIL && place.shelf >= PLAIN.len() as u32 {
-            let key = shelf.key;
-            self.index.remove(&key);
+            let hash = self.index.hash(&shelf.key);
+            self.index.remove(hash, place.shelf);
             self.shelves.remove(place.shelf);
         }
     }
 
     /// Bytes on the heap for the room itself, without wishes and acquaintances.
     pub fn heap_bytes(&self) -> usize {
-        let table = self.index.capacity() * (size_of::<(ShelfKey, u32)>() + 1) * 8 / 7;
-        self.entries.heap_bytes() + self.places.heap_bytes() + self.shelves.heap_bytes() + table
+        let tables = self.shelves.heap_bytes() + self.index.heap_bytes();
+        self.entries.heap_bytes() + self.places.heap_bytes() + tables
     }
 
     /// Places and shelves in use: none in an empty room.
     pub fn places(&self) -> usize {
-        self.places.len() + self.shelves.len() - PLAIN.len()
+        self.places.len() + self.shelves.len() - PLAIN.len() + self.index.len()
     }
 }
 
