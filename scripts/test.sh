@@ -32,7 +32,10 @@ for file in tests/*.rs; do # each by name, so that the summary shows which
   name=$(basename "$file" .rs)
   check "$name" cargo test --test "$name" --quiet
 done
-check core cargo test --test core --quiet
+for file in tests/*/main.rs; do
+  name=$(basename "$(dirname "$file")")
+  [ "$name" = simulation ] || check "$name" cargo test --test "$name" --quiet
+done
 check simulation cargo test --release --test simulation --quiet
 if [ -f client-js/package.json ]; then
   check library npm test --prefix client-js

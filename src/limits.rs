@@ -203,7 +203,7 @@ pub const CLIENT_BYTES: usize = IDLE_CONNECTION_BYTES
     + CRYPTO_BUFFER_BYTES
     + (UNREAD_FRAMES + UNREAD_FRAMES_LATER) as usize * UNREAD_FRAME_BYTES
     + RETIRED_IDS as usize * RETIRED_ID_BYTES
-    + (SEND_WINDOW_BYTES as usize + CHANNEL_BYTES) / 2 * 3
+    + (SEND_WINDOW_BYTES as usize + CHANNEL_BYTES) * 3 / 2
     + CLIENT_BIDI_STREAMS * REQUEST_BYTES;
 const _: () = assert!(CLIENT_BYTES < 800 * 1_024, "one client stays below 800 KiB");
 

@@ -165,7 +165,7 @@ fn a_client_that_falls_silent_is_away_and_comes_back_without_a_loss() {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 /// Waits for a condition that the server's counters show.

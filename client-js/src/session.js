@@ -302,9 +302,10 @@ export class Session {
       retryAfterMs: typeof wait === 'number' && wait >= 0 ? wait : undefined,
     };
     const error = new AnonCamError(code, details);
-    // A FIND that was refused leaves the session idle: the search is over.
+    // A FIND that was refused has changed nothing at the server: what was on there is left now, and the search is over.
     if (this.#search) {
       this.#search = null;
+      this.#transport.send(encodeFrame(FrameType.LEAVE));
       this.#hooks.failed(error);
     } else this.#hooks.emit('notice', { error });
   }

@@ -212,7 +212,6 @@ impl ShardThread {
             max_sessions: max_sessions as u32,
             limit_rates: config.limit_rates,
             ice: config.ice.clone(),
-            ..ShardConfig::default()
         };
         Ok(Hub::new(HubParts {
             clock: self.clock,

@@ -1,6 +1,6 @@
 // A person at a browser, in words of the journeys: the same for Chromium (Playwright) and Firefox (Puppeteer over WebDriver BiDi).
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 
 export class Person {
   /** @type {string[]} */

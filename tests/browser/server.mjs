@@ -85,7 +85,7 @@ export class Server {
 }
 
 /** @returns {Promise<number>} */
-const freeTcpPort = () => new Promise((resolve) => {
+export const freeTcpPort = () => new Promise((resolve) => {
   const probe = createServer().listen(0, '127.0.0.1', () => {
     const { port } = probe.address();
     probe.close(() => resolve(port));

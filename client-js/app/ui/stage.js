@@ -74,3 +74,14 @@ export function showTitle(matched) {
   document.title = matched && document.hidden ? t('title_match') : 'AnonCam';
   if (matched) announce(t('matched'));
 }
+
+/** In text the messages begin below what the stranger's tile says, however many lines that takes. */
+new ResizeObserver(() => {
+  const [tile, end] = [$('stranger').getBoundingClientRect(), $('actions').getBoundingClientRect()];
+  $('stage').style.setProperty('--head', `${Math.max(0, Math.round(end.bottom - tile.top + $('stranger').scrollTop))}px`);
+}).observe($('status'));
+
+/** The latest message stays in sight when the room for messages changes: a longer status, a growing input, a phone's keyboard. */
+new ResizeObserver(() => {
+  $('log').scrollTop = $('log').scrollHeight;
+}).observe($('log'));

@@ -112,6 +112,12 @@ pub struct FieldDecoder {
     section_bytes: u32,
 }
 
+impl Default for FieldDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FieldDecoder {
     /// A decoder at the start of a section.
     pub fn new() -> Self {
