@@ -1,6 +1,6 @@
 # What people type. `make` shows this list; everything else is one command away.
 .DEFAULT_GOAL := help
-.PHONY: help run test quick e2e bench figures fmt lint deny setup
+.PHONY: help run test quick e2e bench figures benchmarks fmt lint deny setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ bench: ## in-process benchmarks
 
 figures: ## the server beside other stacks, in one run: docs/benchmarks/server.md
 	benches/figures.py
+
+benchmarks: ## pairing, memory and relay by the load generator, with matchbox_server: docs/BENCHMARKS.md
+	@command -v matchbox_server > /dev/null || cargo install --locked matchbox_server
+	benches/pairing.py
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -40,6 +40,8 @@ def arguments():
     parser.add_argument("--bound", default="2ms", help="p99 of pairing that defines capacity")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
+    parser.add_argument("--nice", type=int, default=0,
+                        help="priority of server and generator; below 0 (as root) on a machine that is not quiet")
     parser.add_argument("--profile", default="release", choices=["release", "dev"])
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--markdown", type=pathlib.Path, default=ROOT / "docs" / "BENCHMARKS.md")
@@ -105,7 +107,7 @@ def capacity(options, name):
 def matchbox(options):
     """matchbox_server by the same relay load; it pairs who connects, so pairing includes connecting there."""
     port = free_port()
-    command = [*pinned(options.server_core), "matchbox_server", f"127.0.0.1:{port}"]
+    command = [*pinned(options.server_core, options), "matchbox_server", f"127.0.0.1:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"127.0.0.1:{port}", process)
@@ -131,7 +133,7 @@ def run(options, scenario, *more):
 def tool(options, *command):
     """Runs the load generator on its core."""
     program = str(binaries(options) / "anoncam-loadgen")
-    done = subprocess.run([*pinned(options.client_core), program, *command], capture_output=True, text=True)
+    done = subprocess.run([*pinned(options.client_core, options), program, *command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -155,7 +157,7 @@ def server(options, name):
             command += ["--config", str(production(pathlib.Path(directory), listen))]
             target = ["--webtransport-url", f"https://{listen}/v1", "--origin", ORIGIN, "--insecure",
                       "--source-addr", SOURCES]
-        process = subprocess.Popen([*pinned(options.server_core), *command], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([*pinned(options.server_core, options), *command], stdout=subprocess.DEVNULL)
         try:
             wait_for(site, process)
             yield target, process.pid
@@ -278,7 +280,8 @@ def others(results):
 def repeat(options):
     about = figures.about(argparse.Namespace(rounds=options.rounds, profile=options.profile, open=0, idle=options.idle,
                                              settle=0, relay_pairs=100, relay_rate=0, size=100, relay_seconds=0,
-                                             server_core=options.server_core, client_core=options.client_core))
+                                             server_core=options.server_core, client_core=options.client_core,
+                                             nice=options.nice))
     return "\n".join(["## To repeat it", "", f"`benches/pairing.py` on {datetime.date.today()}, one shard, {options.users:,} users, "
                       f"{options.seconds} s a run.", "", about[0], *about[3:], ""])
 
@@ -290,7 +293,7 @@ COLOURS = ["#3987e5", "#d9682a", "#8a63d2", "#2f9e58", "#c2378b", "#7a7f87", "#b
 
 def plot(title, x_label, y_label, lines, x_ticks, y_ticks, x_of, y_of):
     """A line plot: `x_of` and `y_of` map data to 0..1, ticks are (value, text)."""
-    wide, high, left, right, top, bottom = 760, 360, 60, 210, 30, 44
+    wide, high, left, right, top, bottom = 800, 360, 60, 250, 30, 44
     at_x = lambda x: left + x_of(x) * (wide - left - right)
     at_y = lambda y: high - bottom - y_of(y) * (high - top - bottom)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" role="img" aria-label="{title}">{STYLE}']

@@ -32,15 +32,52 @@ pub fn text(counters: &Counters) -> String {
             let _ = writeln!(text, "{name}{{shard=\"{shard}\"}} {}", read(counted));
         }
     }
+    write_process(&mut text);
     let accepting = u8::from(counters.state() == ServerState::Open);
     let help = "Whether newcomers are let in.";
     let _ = writeln!(text, "# HELP anoncam_open {help}\n# TYPE anoncam_open gauge\nanoncam_open {accepting}");
     text
 }
 
+/// CPU time and memory of the process, under the names that every Prometheus client uses. Linux only: elsewhere they
+/// are left out.
+fn write_process(text: &mut String) {
+    /// Ticks of /proc/self/stat a second: fixed by Linux's interface to programs.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the program's name: field 14 is user time, 15 is system time, counted from 1.
+    let times = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
+    let ticks: Vec<u64> = times.filter_map(|ticks| ticks.parse().ok()).collect();
+    if let [user, system] = ticks[..] {
+        let name = "process_cpu_seconds_total";
+        let seconds = (user + system) as f64 / TICKS;
+        let _ =
+            writeln!(text, "# HELP {name} CPU time of all threads.\n# TYPE {name} counter\n{name} {seconds}");
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    if let Some(kib) = resident.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()) {
+        let name = "process_resident_memory_bytes";
+        let bytes = kib * 1024;
+        let _ = writeln!(text, "# HELP {name} Resident memory.\n# TYPE {name} gauge\n{name} {bytes}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_process_tells_its_cpu_time_and_memory() {
+        let text = text(&Counters::new(1, 10));
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.expect("it is there").trim().parse().expect("it is a number")
+        };
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+        assert!(value("process_resident_memory_bytes") > 1e6);
+    }
 
     #[test]
     fn each_shard_has_its_line_and_nothing_but_the_shard_is_a_label() {

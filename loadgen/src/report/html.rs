@@ -95,14 +95,11 @@ fn write_plots(out: &mut String, report: &Report) -> std::fmt::Result {
 fn percentile_plot(latency: &Latency) -> String {
     let points = |histogram: Result<Hist, String>| -> Vec<(f64, f64)> {
         let Ok(histogram) = histogram else { return Vec::new() };
-        let steps = histogram.iter_quantiles(10);
+        // Beyond one in as many values as there are, nothing is known.
+        let last = 1.0 - 1.0 / histogram.len().max(2) as f64;
+        let steps = histogram.iter_quantiles(10).filter(|step| step.quantile_iterated_to() <= last);
         steps
-            .map(|step| {
-                (
-                    step.quantile_iterated_to().min(1.0 - 1e-6) * 100.0,
-                    step.value_iterated_to() as f64 / 1000.0,
-                )
-            })
+            .map(|step| (step.quantile_iterated_to() * 100.0, step.value_iterated_to() as f64 / 1000.0))
             .collect()
     };
     let lines = vec![
@@ -143,7 +140,9 @@ fn write_table(out: &mut String, title: &str, phase: &Phase) -> std::fmt::Result
     let ms = |us: u64| format!("{:.3}", us as f64 / 1000.0);
     for (metric, latency) in &phase.latencies {
         let name = escape(terminal::name(*metric));
-        for (name, row) in [(name.as_str(), &latency.corrected), ("from sending", &latency.uncorrected)] {
+        let both = [(name.as_str(), &latency.corrected), ("from sending", &latency.uncorrected)];
+        let shown = if latency.corrected.hdr == latency.uncorrected.hdr { 1 } else { 2 };
+        for (name, row) in both.into_iter().take(shown) {
             write!(out, "<tr><th>{name}</th><td>{}</td>", row.count)?;
             for value in [row.p50, row.p90, row.p99, row.p999, row.p9999, row.max] {
                 write!(out, "<td>{}</td>", ms(value))?;

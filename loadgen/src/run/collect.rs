@@ -19,7 +19,7 @@ use crate::worker::Report as ThreadReport;
 /// Is told of every interval while the run goes on.
 pub trait Watch {
     /// An interval is over: in few figures, and whole, before and after the schedule started.
-    fn interval(&mut self, interval: &Interval, opening: &Sample, measured: &Sample);
+    fn interval(&mut self, _interval: &Interval, _opening: &Sample, _measured: &Sample) {}
 }
 
 /// Why waiting ended.
