@@ -40,8 +40,8 @@ def arguments():
     parser.add_argument("--bound", default="2ms", help="p99 of pairing that defines capacity")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
-    parser.add_argument("--nice", type=int, default=0,
-                        help="priority of server and generator; below 0 (as root) on a machine that is not quiet")
+    parser.add_argument("--realtime", action="store_true",
+                        help="server and generator go before everything else; for a machine that is not quiet (needs root)")
     parser.add_argument("--profile", default="release", choices=["release", "dev"])
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--markdown", type=pathlib.Path, default=ROOT / "docs" / "BENCHMARKS.md")
@@ -107,7 +107,7 @@ def capacity(options, name):
 def matchbox(options):
     """matchbox_server by the same relay load; it pairs who connects, so pairing includes connecting there."""
     port = free_port()
-    command = [*pinned(options.server_core, options), "matchbox_server", f"127.0.0.1:{port}"]
+    command = [*on_core(options.server_core, options), "matchbox_server", f"127.0.0.1:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"127.0.0.1:{port}", process)
@@ -133,10 +133,16 @@ def run(options, scenario, *more):
 def tool(options, *command):
     """Runs the load generator on its core."""
     program = str(binaries(options) / "anoncam-loadgen")
-    done = subprocess.run([*pinned(options.client_core, options), program, *command], capture_output=True, text=True)
+    done = subprocess.run([*on_core(options.client_core, options), program, *command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def on_core(core, options):
+    """Programs that replace themselves by what follows, so the process id is the program's own."""
+    first = ["chrt", "-f", "10"] if options.realtime else []
+    return [*first, *pinned(core, argparse.Namespace(nice=0))]
 
 
 def binaries(options):
@@ -157,7 +163,7 @@ def server(options, name):
             command += ["--config", str(production(pathlib.Path(directory), listen))]
             target = ["--webtransport-url", f"https://{listen}/v1", "--origin", ORIGIN, "--insecure",
                       "--source-addr", SOURCES]
-        process = subprocess.Popen([*pinned(options.server_core, options), *command], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([*on_core(options.server_core, options), *command], stdout=subprocess.DEVNULL)
         try:
             wait_for(site, process)
             yield target, process.pid
@@ -281,9 +287,10 @@ def repeat(options):
     about = figures.about(argparse.Namespace(rounds=options.rounds, profile=options.profile, open=0, idle=options.idle,
                                              settle=0, relay_pairs=100, relay_rate=0, size=100, relay_seconds=0,
                                              server_core=options.server_core, client_core=options.client_core,
-                                             nice=options.nice))
+                                             nice=0))
     return "\n".join(["## To repeat it", "", f"`benches/pairing.py` on {datetime.date.today()}, one shard, {options.users:,} users, "
-                      f"{options.seconds} s a run.", "", about[0], *about[3:], ""])
+                      f"{options.seconds} s a run"
+                      f"{', with real-time priority on a machine that was not quiet' if options.realtime else ''}.", "", about[0], *about[3:], ""])
 
 
 STYLE = ("<style>text{font:12px system-ui,sans-serif;fill:#59636e}.g{stroke:#8884;stroke-width:1}.l{fill:none;stroke-width:2}"

@@ -10,8 +10,9 @@ use crate::stats::recorder::Count;
 
 /// The search ends when the highest rate that held and the lowest that did not are this close.
 const CLOSE_ENOUGH: f64 = 1.05;
-/// No search needs more runs: 20 doublings and 10 halvings span any rate there is.
-const MAX_TRIALS: usize = 30;
+/// No search needs more runs: 20 doublings and 10 halvings span any rate there is,
+/// each tried twice at most.
+const MAX_TRIALS: usize = 60;
 /// Arrivals that have to be acted on, or the rate was not reached.
 const ACHIEVED: f64 = 0.99;
 
@@ -85,6 +86,7 @@ pub fn search(
 ) -> Result<Card, String> {
     let mut card = Card { scenario: scenario.into(), bound_us, ..Card::default() };
     let (mut held, mut broke) = (0.0, f64::INFINITY);
+    let mut doubted = false;
     let mut rate = start;
     while card.trials.len() < MAX_TRIALS && (held <= 0.0 || broke / held > CLOSE_ENOUGH) && rate >= 1.0 {
         let report = run(rate)?;
@@ -93,13 +95,20 @@ pub fn search(
             return Err(report.end);
         }
         let trial = judge(&report, rate, bound_us);
-        if trial.held {
+        let held_now = trial.held;
+        card.trials.push(trial);
+        if !held_now && !doubted {
+            // One bad run may be the machine's hiccup: it takes two to call a rate too high.
+            doubted = true;
+            continue;
+        }
+        doubted = false;
+        if held_now {
             held = rate;
         } else {
             broke = rate;
             card.generator_limited = !report.health.sound;
         }
-        card.trials.push(trial);
         rate = match (held > 0.0, broke.is_finite()) {
             (true, true) => f64::midpoint(held, broke),
             (true, false) => held * 2.0,
