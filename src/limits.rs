@@ -31,6 +31,8 @@ pub const CREDIT_BYTES: usize = 8_192;
 pub const RESUME_S: u64 = 60;
 /// HELLO has to come within this time.
 pub const HELLO_MS: u64 = 5_000;
+/// The same while the server drains: long enough to come back to a chat, and everybody else is soon told to go elsewhere.
+pub const DRAIN_HELLO_MS: u64 = 1_000;
 /// A session that neither chats nor waits is closed after this time (PROTOCOL.md section 6).
 pub const IDLE_MS: u64 = 600_000;
 /// WAITING is told again after this time.

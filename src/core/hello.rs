@@ -69,13 +69,14 @@ impl Shard {
         self.rearm(id);
     }
 
-    /// Puts a session on a new channel if the secret proves it; the old channel, if it lives, is closed.
+    /// Puts a session on a new channel if the secret proves it; the old channel, if it lives, is closed. While the server
+    /// drains only a chat is worth coming back to.
     pub(super) fn resume(&mut self, now: Time, link: LinkId, slot: u32, secret: &Secret) -> bool {
         let id = SessionId(slot);
         let Some(session) = self.sessions.get(slot) else { return false };
         let current = session.secret == *secret;
         let old = session.old_secret.as_ref().is_some_and(|old| old == secret);
-        if !(current | old) {
+        if !(current | old) || (self.drain.is_some() && session.chat().is_none()) {
             return false;
         }
         if let Some(old_link) = session.link {
@@ -96,6 +97,9 @@ impl Shard {
         }
         let token = Token { shard: self.config.id, slot, secret: fresh };
         self.welcome_back(now, link, id, &token);
+        if let Some(drain) = self.drain {
+            self.send(link, reply::drain(drain.at.ms_since(now)));
+        }
         self.rearm(id);
         true
     }

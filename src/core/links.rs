@@ -9,8 +9,8 @@ use super::io::{CloseCode, LinkId, Output, Time};
 use super::pairing::SessionId;
 use super::remote::Trunk;
 use super::reply;
-use super::shard::Shard;
-use crate::limits::{HELLO_MS, RETRY_AFTER_MS};
+use super::shard::{Drain, Shard};
+use crate::limits::{DRAIN_HELLO_MS, HELLO_MS, RETRY_AFTER_MS};
 
 /// One channel.
 #[derive(Debug)]
@@ -59,17 +59,19 @@ impl Link {
 impl Shard {
     pub(super) fn open(&mut self, now: Time) -> LinkId {
         let link = LinkId(self.links.insert(Link::new(LinkKind::Here)));
-        if self.drain.is_some() {
-            self.close(
-                link,
-                CloseCode::Draining,
-                reply::close_reason("the server is going away", RETRY_AFTER_MS),
-            );
-        } else if self.full() {
-            self.counts.refused_full += 1;
-            self.close(link, CloseCode::Full, reply::close_reason("the server is full", RETRY_AFTER_MS));
-        } else {
-            self.link_timers.insert(link.0, now.plus_ms(HELLO_MS));
+        match (self.drain, self.full()) {
+            (None, false) => {
+                self.link_timers.insert(link.0, now.plus_ms(HELLO_MS));
+            }
+            // It may be somebody who comes back to a chat that goes on.
+            (Some(Drain { over: false, .. }), false) => {
+                self.link_timers.insert(link.0, now.plus_ms(DRAIN_HELLO_MS));
+            }
+            (Some(_), _) => self.expel_draining(now, link),
+            (None, true) => {
+                self.counts.refused_full += 1;
+                self.close(link, CloseCode::Full, reply::close_reason("the server is full", RETRY_AFTER_MS));
+            }
         }
         link
     }

@@ -218,7 +218,7 @@ impl Shard {
         let link = LinkId(self.links.insert(Link::new(LinkKind::Far(Box::new(trunk)))));
         self.far_links.insert((from, far), link);
         self.link_timers.insert(link.0, now.plus_ms(BEAT_MS));
-        if self.drain.is_none() && self.resume(now, link, slot, secret) {
+        if self.resume(now, link, slot, secret) {
             self.counts.resumed_across += 1;
             return;
         }

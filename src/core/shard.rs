@@ -119,8 +119,8 @@ impl Shard {
         }
     }
 
-    /// A WebTransport session was accepted. Its HELLO is due within 5 s. If the shard is full or draining its close is
-    /// the next output.
+    /// A WebTransport session was accepted. Its HELLO is due within 5 s, or 1 s while the shard drains. If the shard is
+    /// full its close is the next output.
     pub fn handle_open(&mut self, now: Time) -> LinkId {
         self.open(now)
     }

@@ -101,6 +101,7 @@ impl Shard {
     /// A link's timer has fired.
     pub(super) fn link_due(&mut self, now: Time, link: LinkId) {
         match self.link(link).map(|link| &link.kind) {
+            Some(LinkKind::Here) if self.drain.is_some() => self.expel_draining(now, link),
             Some(LinkKind::Here) => {
                 self.close(link, CloseCode::Idle, Bytes::from_static(b"no HELLO within 5 s"));
             }

@@ -41,6 +41,7 @@ pub struct Driver<'a> {
     responses: Vec<(Transmit, Vec<u8>)>,
     /// What the socket had no room for.
     unsent: Option<Unsent>,
+    draining: bool,
     stopping: bool,
     /// When the next round of forgetting begins.
     forget_at: Time,
@@ -74,6 +75,7 @@ impl<'a> Driver<'a> {
             buffer: Vec::with_capacity(limits::SEND_SEGMENTS * limits::RECV_SLOT_BYTES),
             responses: Vec::new(),
             unsent: None,
+            draining: false,
             stopping: false,
             forget_at: Time(0),
         }
@@ -127,7 +129,10 @@ impl<'a> Driver<'a> {
 
     fn command(&mut self, now: Time, command: &Command) {
         match *command {
-            Command::Drain { within_ms } => self.hub.begin_drain(now, within_ms),
+            Command::Drain { within_ms } => {
+                self.draining = true;
+                self.hub.begin_drain(now, within_ms);
+            }
             Command::ShardLost(shard) => self.hub.handle_shard_lost(now, shard),
             Command::Stop => self.stopping = true,
             // The only panic that is meant: the tests' proof that the others go on.
@@ -216,7 +221,9 @@ impl<'a> Driver<'a> {
 
     /// Adds what has happened to the process's counters, and tells the core how many people are online.
     fn publish(&mut self, now: Time) {
-        if now.ms_since(self.published.at) < limits::PUBLISH_MS && !self.stopping {
+        // A drain waits for the last chat, so it has to know of one that has just begun.
+        let at_once = self.draining || self.stopping;
+        if now.ms_since(self.published.at) < limits::PUBLISH_MS && !at_once {
             return;
         }
         let counts = self.hub.core.counts();

@@ -2,7 +2,7 @@
 
 use anoncam::core::frame::ControlKind;
 use anoncam::core::ice::IceConfig;
-use anoncam::core::io::CloseCode;
+use anoncam::core::io::{ChatId, CloseCode};
 use anoncam::core::shard::Shard;
 use serde_json::{Value, json};
 
@@ -97,27 +97,47 @@ fn an_idle_session_is_closed_after_ten_minutes() {
 #[test]
 fn a_drain_lets_chats_finish_and_then_ends_them() {
     let mut world = World::new(2);
-    let ([(a, _), (b, _)], chat) = world.couple([0, 1]);
-    let (idle, _) = world.join(0, None);
+    let ([(a, hers), (b, _)], _) = world.couple([0, 1]);
+    let (idle, its) = world.join(0, None);
     let now = world.now;
     world.shards.iter_mut().for_each(|shard| shard.begin_drain(now, 30_000));
     world.settle();
     for channel in [a, b, idle] {
         assert_eq!(world.expect(channel, 0x47), json!({"within_ms": 30_000}));
     }
-    let late = world.open(0);
-    world.expect_closed(late, CloseCode::Draining);
+    // Newcomers are sent away when they say HELLO, also with the token of a session that does not chat, or soon if they
+    // say nothing.
+    let slow = world.open(0);
+    for resume in [&Value::Null, &its["session"]] {
+        for shard in [0, 1] {
+            let late = world.open(shard);
+            world.say(late, ControlKind::Hello, &json!({"v": 1, "resume": resume}));
+            world.expect_closed(late, CloseCode::Draining);
+        }
+    }
     world.find(idle, 1);
     world.expect_closed(idle, CloseCode::Draining);
     assert_eq!(world.shards[0].chats(), 1);
+    world.wait_ms(1_000);
+    world.expect_closed(slow, CloseCode::Draining);
+    // A chat is resumed as ever, on any shard.
+    let a = world.open(1);
+    world.say(a, ControlKind::Hello, &json!({"v": 1, "resume": hers["session"]}));
+    let welcome = world.last(a, 0x41);
+    assert_eq!(world.last(a, 0x47), json!({"within_ms": 29_000}));
+    world.client(a).frames.clear();
+    assert_eq!(world.expect(b, 0x45)["new_chat"], welcome["chat"]["chat"]);
+    let chat = ChatId(welcome["chat"]["chat"].as_u64().unwrap() as u32);
     world.text(a, chat, b"goodbye");
     assert_eq!(world.texts(b), [b"goodbye"]);
-    world.wait_ms(30_000);
+    world.wait_ms(29_000);
     for channel in [a, b] {
         assert_eq!(world.expect(channel, 0x44), json!({"chat": chat.0, "why": "draining"}));
         world.expect_closed(channel, CloseCode::Draining);
     }
     assert_eq!(world.shards[0].chats(), 0);
+    let too_late = world.open(0);
+    world.expect_closed(too_late, CloseCode::Draining);
 }
 
 #[test]

@@ -87,20 +87,34 @@ async fn a_stranger_is_away_at_once_however_their_connection_closes() {
 }
 
 #[tokio::test]
-async fn somebody_who_connected_before_a_drain_and_says_hello_in_it_is_told_to_go_elsewhere() {
-    let mut world = World::new(2);
-    // Their chat keeps the server going.
-    let (mut ada, _ben, _) = world.chat().await;
-    let mut late = world.person().await;
+async fn a_drain_sends_newcomers_away_and_lets_a_chat_go_on_from_another_connection() {
+    let mut world = World::new(4);
+    let (mut ada, mut ben, _) = world.chat().await;
+    // Connected before the drain, and has not said HELLO.
+    let mut early = world.person().await;
     let stopped = world.stop(std::time::Duration::from_secs(20));
     ada.next(DRAIN).await;
-    late.try_raw(HELLO, br#"{"v":1}"#).await;
-    let (code, reason) = late.closed().await;
-    assert_eq!(code, 5);
-    let reason: Value = serde_json::from_str(&reason).unwrap();
-    assert!(reason["message"].is_string() && reason["retry_after_ms"].is_u64(), "{reason}");
-    // Next is no way around it.
+    ben.next(DRAIN).await;
+    early.try_raw(HELLO, br#"{"v":1}"#).await;
+    let (mut late, mut silent) = (world.person().await, world.person().await);
+    late.try_raw(HELLO, br#"{"v":1,"resume":"unknown"}"#).await;
+    for person in [&mut early, &mut late, &mut silent] {
+        let (code, reason) = person.closed().await;
+        assert_eq!(code, 5);
+        let reason: Value = serde_json::from_str(&reason).unwrap();
+        assert!(reason["message"].is_string() && reason["retry_after_ms"].is_u64(), "{reason}");
+    }
+    let (mut ben, welcome) = world.returning(&ben.token).await;
+    let within_ms = ben.next(DRAIN).await["within_ms"].as_u64().unwrap();
+    assert!(within_ms <= 20_000, "{within_ms}");
+    let chat = ada.hears_back().await;
+    assert_eq!(welcome["chat"]["chat"], chat);
+    ben.relay(TEXT, chat, b"one last word").await;
+    assert_eq!(ada.expect_relayed(TEXT, chat).await, b"one last word");
+    // Next is no way around it, and with the last chat the server stops.
     ada.find(json!({"n": 2, "mode": "text"})).await;
     assert_eq!(ada.closed().await.0, 5);
+    assert_eq!(ben.next(ENDED).await["why"], "left");
+    assert_eq!(ben.closed().await.0, 5);
     stopped.await.unwrap().unwrap();
 }
