@@ -229,7 +229,11 @@ impl Conductor<'_> {
         // A load without a clock of its own may be over before its time.
         let until = collector.until(self.watch, Some(end), |_| false);
         let after = self.usages();
-        let seconds = seconds_since(began);
+        // What counts is what was due in the window, however late this thread woke from it.
+        let seconds = match until {
+            Until::Deadline => self.settings.duration_ns as f64 / SECOND as f64,
+            _ => seconds_since(began),
+        };
         let grace = match until {
             Until::Deadline => collector.until(self.watch, Some(now() + GRACE_NS), |_| false),
             other => other,
