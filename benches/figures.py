@@ -80,6 +80,10 @@ def main():
     if not options.no_build:
         packages = ["-p", "anoncam", "-p", "anoncam-baseline", "-p", "anoncam-loadgen"]
         subprocess.run(["cargo", "build", "--profile", options.profile, "--bins", *packages], cwd=ROOT, check=True)
+    if options.nice:
+        # Where sessions are scheduled as groups, priorities count only within one: the group of this run gets it too.
+        with contextlib.suppress(OSError):
+            pathlib.Path("/proc/self/autogroup").write_text(str(options.nice))
     stacks = dict(stack_of(entry, options) for entry in options.stacks.split(","))
     rounds = {name: [] for name in stacks}
     for number in range(1, options.rounds + 1):

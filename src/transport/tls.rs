@@ -18,6 +18,8 @@ use quinn_proto::transport_parameters::TransportParameters;
 use quinn_proto::{ConnectionId, Side, TransportError, TransportErrorCode};
 use rustls::quic::{KeyChange, Secrets, ServerConnection, Version};
 
+use super::padding::Unpadded;
+
 /// Makes one [`Session`] for every connection.
 pub struct LeanServerConfig {
     tls: Arc<rustls::ServerConfig>,
@@ -34,7 +36,9 @@ impl LeanServerConfig {
 
 impl ServerConfig for LeanServerConfig {
     fn initial_keys(&self, version: u32, dst_cid: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
-        self.quic.initial_keys(version, dst_cid)
+        let mut keys = self.quic.initial_keys(version, dst_cid)?;
+        keys.packet.remote = Box::new(Unpadded(keys.packet.remote));
+        Ok(keys)
     }
 
     fn retry_tag(&self, version: u32, orig_dst_cid: &ConnectionId, packet: &[u8]) -> [u8; 16] {
@@ -131,16 +135,16 @@ impl Session for LeanSession {
             }
             return None;
         };
-        let keys = match change {
-            KeyChange::Handshake { keys } => keys,
+        let (keys, remote): (_, fn(_) -> Box<dyn PacketKey>) = match change {
+            KeyChange::Handshake { keys } => (keys, |key| Box::new(Unpadded(Box::new(key)))),
             KeyChange::OneRtt { keys, next } => {
                 self.next = Some(Arc::new(Generation::new(next)));
-                keys
+                (keys, |key: Box<dyn rustls::quic::PacketKey>| Box::new(key))
             }
         };
         Some(Keys {
             header: KeyPair { local: Box::new(keys.local.header), remote: Box::new(keys.remote.header) },
-            packet: KeyPair { local: Box::new(keys.local.packet), remote: Box::new(keys.remote.packet) },
+            packet: KeyPair { local: Box::new(keys.local.packet), remote: remote(keys.remote.packet) },
         })
     }
 
