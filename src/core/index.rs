@@ -9,9 +9,6 @@ use std::hash::{BuildHasher as _, Hash};
 use super::interests::Keyed;
 use super::pages::{NIL, Pages, Slots};
 
-/// Buckets for each entry: half of all lookups of something that is not there end at an empty bucket.
-const BUCKETS_AN_ENTRY: usize = 2;
-
 #[derive(Debug)]
 struct Node {
     hash: u32,
@@ -57,7 +54,8 @@ impl Index {
 
     /// Adds a number that is not there.
     pub fn insert(&mut self, hash: u32, value: u32) {
-        if self.nodes.len() * BUCKETS_AN_ENTRY >= self.count as usize {
+        // A bucket for each entry: a lookup walks past one or two.
+        if self.nodes.len() >= self.count as usize {
             self.grow();
         }
         let bucket = self.bucket(hash);
@@ -127,6 +125,13 @@ impl Index {
 mod tests {
     use super::*;
 
+    impl Index {
+        fn chain(&self, bucket: u32) -> usize {
+            std::iter::successors(self.nodes.get(self.buckets[bucket]), |node| self.nodes.get(node.next))
+                .count()
+        }
+    }
+
     #[test]
     fn finds_what_was_put_in_while_it_grows_and_nothing_else() {
         let mut index = Index::new(Keyed(1, 2));
@@ -141,6 +146,9 @@ mod tests {
             }
         }
         assert_eq!(index.len(), 10_000);
+        let longest = (0..index.count).map(|bucket| index.chain(bucket)).max();
+        // Three share a hash; a few more share a bucket.
+        assert!(longest.is_some_and(|longest| longest <= 24), "{longest:?} in {} buckets", index.count);
         for value in 0..20_000_u32 {
             let hash = index.hash(&(value - value % 3));
             assert_eq!(index.get(hash, |found| found == value), (value >= 10_000).then_some(value));
