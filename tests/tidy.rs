@@ -130,7 +130,10 @@ fn functions(text: &str) -> Vec<(usize, usize, &str)> {
         let Some(name) = function_name(line) else { continue };
         let indent = &line[..line.len() - line.trim_start().len()];
         let closing = format!("{indent}}}");
-        let end = lines[start..].iter().position(|line| *line == closing).unwrap_or(0);
+        // One that ends on its own line, with its body or without one, is not looked for further down.
+        let on_one_line = line.ends_with('}') || line.ends_with(';');
+        let end =
+            lines[start..].iter().take_while(|_| !on_one_line).position(|line| *line == closing).unwrap_or(0);
         found.push((start + 1, end + 1, name));
     }
     found
