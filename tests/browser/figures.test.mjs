@@ -26,7 +26,7 @@ test(`the first view has at most ${LIMIT_BYTES} bytes of JavaScript and CSS, as 
   assert.ok(Math.max(bytes, alone) <= LIMIT_BYTES);
 });
 
-test(`first contentful paint within ${FIRST_PAINT_MS} ms on loopback`, async () => {
+test(`first contentful paint: printed, ${FIRST_PAINT_MS} ms is the aim, four times that fails`, async () => {
   const times = [];
   for (let round = 0; round < 5; round += 1) {
     const ann = await world.inChromium(`Ann${round}`);
@@ -40,7 +40,7 @@ test(`first contentful paint within ${FIRST_PAINT_MS} ms on loopback`, async () 
   assert.ok(times[0] < 4 * FIRST_PAINT_MS);
 });
 
-test('Lighthouse, mobile preset: 100 in performance, accessibility and best practices', async () => {
+test('Lighthouse, mobile preset: 100 in accessibility and best practices; performance is printed, under 90 fails', async () => {
   const port = await freeTcpPort();
   const browser = await launchChromium([`--remote-debugging-port=${port}`]);
   try {
