@@ -230,6 +230,13 @@ pub const HEAVY_BYTES: usize = 8_192;
 
 // ---------------------------------------------------------------------------------------------- site, configuration, operations
 
+/// Connections to the control socket at once: an operator, a live view, and scripts.
+pub const CONTROL_CONNECTIONS: usize = 8;
+/// Longest order on the control socket, in bytes: a message for all pages is at most a part of it.
+pub const CONTROL_ORDER_BYTES: usize = 4_096;
+/// How long an order, and its answer, may take to arrive, in seconds.
+pub const CONTROL_S: u64 = 10;
+
 /// Port of WebTransport (UDP) when none is given.
 pub const DEFAULT_LISTEN_PORT: u16 = 4433;
 /// Port of the page (TCP) when none is given.

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
+use anoncam::config::{Arguments, Command, Config, ConfigError, Reach, SETTINGS};
+use anoncam::ops::control::{self, Order};
 use anoncam::ops::{self, Request, Signals};
 use anoncam::server::Server;
 use clap::Parser;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
             let all: Vec<_> = SETTINGS.iter().map(ToString::to_string).collect();
             tell(&all.join("\n\n"))
         }
+        Some(Command::Status(server)) => order(server, &Order::Status),
+        Some(Command::Reload(server)) => order(server, &Order::Reload),
+        Some(Command::Drain(server)) => order(server, &Order::Drain),
         None => match Config::load(&arguments) {
             Ok(config) => serve(config),
             Err(error) => wrong(&error),
@@ -52,10 +56,7 @@ fn serve(config: Config) -> ExitCode {
     }
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("anoncam: {error}"));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => failed(&error.to_string()),
     }
 }
 
@@ -63,10 +64,10 @@ fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let server = Server::start(config)?;
+        let mut server = Server::start(config)?;
         let drain = server.config().drain;
         say(&format!("AnonCam is ready: open {}", server.page_url()));
-        while signals.next().await == Request::Reload {
+        while next_request(&mut signals, &mut server).await == Request::Reload {
             match server.reload_certificate() {
                 Ok(()) => tracing::info!("the certificate was read again"),
                 Err(error) => tracing::error!(%error, "the certificate stays as it was"),
@@ -83,6 +84,32 @@ fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     })
+}
+
+/// From the operating system, or from the operator over the control socket.
+async fn next_request(signals: &mut Signals, server: &mut Server) -> Request {
+    tokio::select! {
+        request = signals.next() => request,
+        request = server.requested() => request,
+    }
+}
+
+/// Asks a running server, and tells its answer.
+fn order(server: &Reach, order: &Order) -> ExitCode {
+    let path = server.path();
+    match control::client::ask(&path, order) {
+        Ok(Ok(text)) => tell(&text),
+        Ok(Err(text)) => failed(&text),
+        Err(error) => failed(&format!(
+            "no server answers at {}: {error}; is it running, with the setting control, and as this user?",
+            path.display()
+        )),
+    }
+}
+
+fn failed(text: &str) -> ExitCode {
+    complain(&format!("anoncam: {text}"));
+    ExitCode::from(FAILED)
 }
 
 fn tell(text: &str) -> ExitCode {

@@ -127,3 +127,25 @@ fn a_hangup_does_not_stop_it() {
     let (status, log) = running.wait();
     assert_eq!(status, Some(0), "{log}");
 }
+
+#[test]
+fn a_running_server_takes_orders_on_its_control_socket() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("control.sock");
+    let path = path.to_str().expect("UTF-8");
+    let nobody = run(&["status", "--control", path]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(stderr(&nobody).starts_with("anoncam: no server answers at "), "{}", stderr(&nobody));
+
+    let file = directory.path().join("anoncam.toml");
+    std::fs::write(&file, format!("control = {path:?}\n")).expect("a file");
+    let server = Running::start(&["--config", file.to_str().expect("UTF-8")]);
+    let status = run(&["status", "--control", path]);
+    assert_eq!(status.stdout, b"open: 0 sessions, 0 waiting, 0 in a chat\n");
+    let reload = run(&["reload", "--control", path]);
+    assert_eq!(reload.status.code(), Some(0), "{}", stderr(&reload));
+    let drain = run(&["drain", "--control", path]);
+    assert_eq!(drain.stdout, b"draining\n");
+    assert_eq!(server.wait().0, Some(0));
+    assert!(!std::path::Path::new(path).exists(), "the socket goes with the server");
+}

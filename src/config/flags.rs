@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::settings::{self, Draft, SETTINGS};
 use super::value::Value;
 use super::{Place, Problem};
+use crate::ops::control;
 
 /// The variable that stands for `--config`.
 pub(super) const CONFIG_VARIABLE: &str = "ANONCAM_CONFIG";
@@ -64,6 +65,28 @@ pub enum Command {
     },
     /// List every setting: its key and variable, what it does, its default and what it can cost
     Settings,
+    /// Ask a running server how it is doing
+    Status(Reach),
+    /// Let a running server read its certificate again, as SIGHUP does
+    Reload(Reach),
+    /// Let a running server drain and stop, as SIGTERM does
+    Drain(Reach),
+}
+
+/// Which running server is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Reach {
+    /// The server's control socket [default: `ANONCAM_CONTROL`, else /run/anoncam/control.sock]
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+}
+
+impl Reach {
+    /// The path of the socket.
+    pub fn path(&self) -> PathBuf {
+        let variable = || std::env::var_os("ANONCAM_CONTROL").map(PathBuf::from);
+        self.control.clone().or_else(variable).unwrap_or_else(|| control::DEFAULT_PATH.into())
+    }
 }
 
 /// The variables of this program, by their prefix.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use error::ConfigError;
-pub use flags::{Arguments, Command};
+pub use flags::{Arguments, Command, Reach};
 pub use settings::{SETTINGS, Setting};
 pub use value::LogLevel;
 
@@ -61,6 +61,8 @@ pub struct Config {
     pub turn: Option<Turn>,
     /// Where counts are told to a monitor (TCP, loopback only); `None` means nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Where `anoncam SUBCOMMAND` reaches this server (a Unix socket); `None` means nowhere.
+    pub control: Option<PathBuf>,
     /// Things that are allowed and still look like a mistake, for the log.
     pub warnings: Vec<String>,
 }
@@ -169,6 +171,7 @@ impl Default for Config {
             certificate: None,
             turn: None,
             metrics: None,
+            control: None,
             warnings: Vec::new(),
         }
     }
@@ -203,6 +206,9 @@ impl fmt::Display for Config {
         }?;
         if let Some(metrics) = self.metrics {
             writeln!(f, "  metrics           http://{metrics}/metrics")?;
+        }
+        if let Some(control) = &self.control {
+            writeln!(f, "  control           {}", control.display())?;
         }
         write!(f, "  log               {}", self.log)
     }

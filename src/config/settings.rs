@@ -65,6 +65,16 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "control",
+        about: "Path of the Unix socket by which `anoncam status`, `drain` and the like reach a running server. \
+                Default none. Only the server's user and root can use it.",
+        apply: |draft, value| {
+            let path = value.text("the path of a socket")?;
+            draft.config.control = Some(draft.directory.join(path));
+            Ok(())
+        },
+    },
+    Setting {
         key: "max_sessions",
         about: "Sessions at once. Default 1000000. Each idle one costs about 24 KiB of memory.",
         apply: |draft, value| {

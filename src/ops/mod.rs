@@ -1,5 +1,6 @@
 //! Around the six steps: what an operator sees of the server, and how it is stopped.
 
+pub mod control;
 mod counters;
 pub mod log;
 pub mod metrics;

@@ -1,12 +1,14 @@
-//! How the server is told to stop, or to read its certificate again.
+//! How the operating system tells the server to stop, or to read its certificate again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What the operating system asks for.
+/// What the operating system or the operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// SIGHUP: read the certificate again.
     Reload,
+    /// Over the control socket: stop as with a first SIGTERM, however often it is asked.
+    Drain,
     /// SIGTERM or Ctrl-C: stop; the second time, at once. Carries the exit status that a shell expects for the signal.
     Stop {
         /// 128 plus the number of the signal.

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use crate::ops::control::ControlError;
 use crate::tls::CertificateError;
 
 /// Why a server did not start. Exit status 1.
@@ -20,6 +22,8 @@ pub enum StartError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// The control socket could not be bound.
+    Control(PathBuf, ControlError),
     /// The operator's certificate has changed since the configuration was checked.
     Certificate(CertificateError),
     /// No certificate could be made, or the cryptography could not be set up.
@@ -62,6 +66,7 @@ impl fmt::Display for StartError {
                     _ => write!(f, "{error}; choose another address with {flag}"),
                 }
             }
+            Self::Control(path, error) => write!(f, "no control socket at {}: {error}", path.display()),
             Self::Certificate(error) => write!(f, "the certificate cannot be used: {error}"),
             Self::Crypto(error) => write!(f, "the cryptography cannot be set up: {error}"),
             Self::Thread(error) => write!(f, "no thread for the site: {error}; raise the limit of processes"),

@@ -3,21 +3,26 @@
 //! In: a checked [`Config`]. Out: a running [`Server`]. `main.rs` and the tests start the same one.
 
 mod error;
+mod operator;
 mod site_thread;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::mpsc;
+
 use crate::config::{Config, Mode};
 use crate::core::ice::IceConfig;
-use crate::ops::Counters;
+use crate::ops::control::ControlSocket;
+use crate::ops::{Counters, Request};
 use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 use crate::transport::engine::{Engine, EngineConfig};
 use crate::transport::h3::Policy;
 
 pub use error::StartError;
+use operator::Operator;
 use site_thread::{SiteParts, SiteThread};
 
 /// A running server.
@@ -29,6 +34,7 @@ pub struct Server {
     metrics_address: Option<SocketAddr>,
     certificates: Arc<CertificateStore>,
     counters: Arc<Counters>,
+    requests: mpsc::Receiver<Request>,
 }
 
 impl Server {
@@ -44,16 +50,19 @@ impl Server {
         let site_address = sockets.local_addr();
         let metrics = bind_metrics(&config, &counters)?;
         let metrics_address = metrics.as_ref().map(|(sockets, _)| sockets.local_addr());
+        let control = bind_control(&config)?;
         let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
             .map_err(|error| StartError::listen(config.listen, error))?;
         let page = Page::new(site_config(&config, engine.local_addr(), &certificates, &counters));
+        let (operator, requests) = Operator::new(&certificates, &counters);
         let site = SiteThread::start(SiteParts {
             page: (sockets, page, https(&config, &certificates)?),
             metrics,
+            control: control.map(|socket| (socket, operator)),
             certificates: Arc::clone(&certificates),
         })
         .map_err(StartError::Thread)?;
-        Ok(Self { config, engine, site, site_address, metrics_address, certificates, counters })
+        Ok(Self { config, engine, site, site_address, metrics_address, certificates, counters, requests })
     }
 
     /// Where WebTransport is served.
@@ -84,6 +93,15 @@ impl Server {
     /// What is counted.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// What an operator asks for over the control socket that only the program as a whole can do. Never, if there is no
+    /// such socket.
+    pub async fn requested(&mut self) -> Request {
+        match self.requests.recv().await {
+            Some(request) => request,
+            None => std::future::pending().await,
+        }
     }
 
     /// Fault injection for tests: that shard panics, as if it had a bug.
@@ -181,6 +199,11 @@ fn bind_metrics(
     let sockets = SiteSockets::bind(address).map_err(|error| StartError::metrics(address, error))?;
     let names = LOOPBACK_NAMES.map(str::to_owned).to_vec();
     Ok(Some((sockets, Metrics::new(Arc::clone(counters), names))))
+}
+
+fn bind_control(config: &Config) -> Result<Option<ControlSocket>, StartError> {
+    let Some(path) = &config.control else { return Ok(None) };
+    ControlSocket::bind(path).map(Some).map_err(|error| StartError::Control(path.clone(), error))
 }
 
 fn https(

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
+use super::operator::Operator;
 use crate::limits;
+use crate::ops::control::ControlSocket;
 use crate::site::{Metrics, Page, SiteSockets};
 use crate::tls::CertificateStore;
 
@@ -15,6 +17,7 @@ use crate::tls::CertificateStore;
 pub(super) struct SiteParts {
     pub page: (SiteSockets, Page, Option<Arc<rustls::ServerConfig>>),
     pub metrics: Option<(SiteSockets, Metrics)>,
+    pub control: Option<(ControlSocket, Operator)>,
     pub certificates: Arc<CertificateStore>,
 }
 
@@ -29,12 +32,13 @@ impl SiteThread {
     pub fn start(parts: SiteParts) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let SiteParts { page: (sockets, page, tls), metrics, certificates } = parts;
+        let SiteParts { page: (sockets, page, tls), metrics, control, certificates } = parts;
         let thread = std::thread::Builder::new().name("site".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     served = sockets.serve(page, tls) => report("the page", served),
                     served = serve_metrics(metrics) => report("the metrics", served),
+                    served = serve_control(control) => report("the control socket", served),
                     () = turn_certificates(&certificates) => {}
                     _ = stopped => {}
                 }
@@ -55,6 +59,14 @@ impl SiteThread {
 async fn serve_metrics(metrics: Option<(SiteSockets, Metrics)>) -> io::Result<()> {
     match metrics {
         Some((sockets, metrics)) => sockets.serve(metrics, None).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Never ends where no control socket is configured.
+async fn serve_control(control: Option<(ControlSocket, Operator)>) -> io::Result<()> {
+    match control {
+        Some((socket, operator)) => socket.serve(Arc::new(operator)).await,
         None => std::future::pending().await,
     }
 }
