@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 
 python=target/python/bin/python
 [ -x "$python" ] || scripts/setup.sh
-cargo build --quiet --bin anoncam
+# As the tests build it: the same features, so that nothing is compiled twice.
+cargo test --workspace --no-run --quiet
 output=$(mktemp)
 target/debug/anoncam --listen 127.0.0.1:0 --site 127.0.0.1:0 --shards 2 > "$output" &
 server=$!

@@ -22,19 +22,23 @@ check() {
   fi
 }
 
+# Every cargo command names the whole workspace: the same features each time, so nothing is compiled twice.
 check format cargo fmt --all -- --check
 check lints cargo clippy --workspace --all-targets --quiet -- -D warnings
-check unit cargo test --lib --bins --quiet
-check others cargo test --workspace --exclude anoncam --quiet
+check build cargo test --workspace --no-run --quiet
+check unit cargo test --workspace --lib --bins --quiet
+others=()
+for file in loadgen/tests/*.rs benches/baseline/tests/*.rs; do others+=(--test "$(basename "$file" .rs)"); done
+check others cargo test --workspace "${others[@]}" --quiet
 check figures benches/figures.py --quick
 check documentation cargo doc --workspace --no-deps --quiet
 for file in tests/*.rs; do # each by name, so that the summary shows which
   name=$(basename "$file" .rs)
-  check "$name" cargo test --test "$name" --quiet
+  check "$name" cargo test --workspace --test "$name" --quiet
 done
 for file in tests/*/main.rs; do
   name=$(basename "$(dirname "$file")")
-  [ "$name" = simulation ] || check "$name" cargo test --test "$name" --quiet
+  [ "$name" = simulation ] || check "$name" cargo test --workspace --test "$name" --quiet
 done
 check simulation cargo test --release --test simulation --quiet
 if [ -f client-js/package.json ]; then
