@@ -49,6 +49,8 @@ pub const CONTROL_BURST: u64 = 200;
 pub const CONTROL_EVERY_MS: u64 = 20;
 /// What a client that is closed with code 3, 5 or 8 is told to wait before it comes back.
 pub const RETRY_AFTER_MS: u64 = 5_000;
+/// What a client is told to wait that asks for something an operator has paused: pauses last minutes or hours.
+pub const PAUSED_RETRY_MS: u64 = 30_000;
 /// A search that was cut goes on after this time: 64 people each time are over 4,000 a second.
 pub const SEARCH_AGAIN_MS: u64 = 15;
 
@@ -234,6 +236,12 @@ pub const HEAVY_BYTES: usize = 8_192;
 pub const CONTROL_CONNECTIONS: usize = 8;
 /// Longest order on the control socket, in bytes: a message for all pages is at most a part of it.
 pub const CONTROL_ORDER_BYTES: usize = 4_096;
+/// Longest message of the operator to everybody, in characters: two lines on a phone. It goes with every client-config.json.
+pub const MESSAGE_CHARACTERS: usize = 280;
+const _: () = assert!(
+    2 * 4 * MESSAGE_CHARACTERS < CONTROL_ORDER_BYTES,
+    "escaped, in the widest letters, it fits an order"
+);
 /// How long an order, and its answer, may take to arrive, in seconds.
 pub const CONTROL_S: u64 = 10;
 

@@ -1,9 +1,10 @@
 //! The server program: allocator, arguments, configuration, run.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anoncam::config::{Arguments, Command, Config, ConfigError, Reach, SETTINGS};
+use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops::control::{self, Order};
 use anoncam::ops::{self, Request, Signals};
 use anoncam::server::Server;
@@ -35,9 +36,7 @@ fn main() -> ExitCode {
             let all: Vec<_> = SETTINGS.iter().map(ToString::to_string).collect();
             tell(&all.join("\n\n"))
         }
-        Some(Command::Status(server)) => order(server, &Order::Status),
-        Some(Command::Reload(server)) => order(server, &Order::Reload),
-        Some(Command::Drain(server)) => order(server, &Order::Drain),
+        Some(Command::Order(given)) => order(&arguments.control_path(), given),
         None => match Config::load(&arguments) {
             Ok(config) => serve(config),
             Err(error) => wrong(&error),
@@ -95,9 +94,8 @@ async fn next_request(signals: &mut Signals, server: &mut Server) -> Request {
 }
 
 /// Asks a running server, and tells its answer.
-fn order(server: &Reach, order: &Order) -> ExitCode {
-    let path = server.path();
-    match control::client::ask(&path, order) {
+fn order(path: &Path, order: &Order) -> ExitCode {
+    match control::client::ask(path, order) {
         Ok(Ok(text)) => tell(&text),
         Ok(Err(text)) => failed(&text),
         Err(error) => failed(&format!(

@@ -142,6 +142,33 @@ fn a_running_server_takes_orders_on_its_control_socket() {
     let server = Running::start(&["--config", file.to_str().expect("UTF-8")]);
     let status = run(&["status", "--control", path]);
     assert_eq!(status.stdout, b"open: 0 sessions, 0 waiting, 0 in a chat\n");
+    let ask = |arguments: &[&str]| {
+        let output = run(&[arguments, &["--control", path]].concat());
+        let told = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+        (output.status.code(), told, stderr(&output))
+    };
+    let told = |arguments: &[&str]| ask(arguments).1;
+    let page = || -> serde_json::Value {
+        serde_json::from_slice(&http::get(server.site, "/client-config.json").body).expect("JSON")
+    };
+    assert_eq!((&page()["paused"], page().get("message")), (&serde_json::json!([]), None));
+    assert_eq!(told(&["pause", "new", "video"]), "paused: video, new\n");
+    assert_eq!(told(&["message", "Back at 10 UTC"]), "the page shows: Back at 10 UTC\n");
+    assert_eq!(told(&["message"]), "the page shows: Back at 10 UTC\n");
+    let shown = page();
+    assert_eq!(shown["paused"], serde_json::json!(["video", "new"]));
+    assert_eq!((&shown["message"], &shown["state"]), (&"Back at 10 UTC".into(), &"full".into()));
+    let status = told(&["status"]);
+    assert!(status.ends_with("; paused: video, new; message: Back at 10 UTC\n"), "{status}");
+    let (code, _, refused) = ask(&["message", &"x".repeat(281)]);
+    assert_eq!(
+        (code, refused.as_str()),
+        (Some(1), "anoncam: the message was not taken: 281 characters, allowed are 280\n")
+    );
+    assert_eq!(told(&["message", "--clear"]), "the page shows no message\n");
+    assert_eq!(told(&["resume", "new"]), "paused: video\n");
+    assert_eq!(told(&["resume"]), "nothing is paused\n");
+    assert_eq!(ask(&["pause"]).0, Some(2), "what to pause has to be said");
     let reload = run(&["reload", "--control", path]);
     assert_eq!(reload.status.code(), Some(0), "{}", stderr(&reload));
     let drain = run(&["drain", "--control", path]);

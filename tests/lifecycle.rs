@@ -5,6 +5,8 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anoncam::ops::Pausable;
+use anoncam::ops::control::{Order, client};
 use serde_json::json;
 use support::*;
 
@@ -45,6 +47,31 @@ async fn a_server_in_which_nobody_chats_stops_at_once() {
     world.stop(Duration::from_secs(600)).await.unwrap().expect("a clean stop");
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!(idle.closed().await.0, DRAINING);
+}
+
+#[tokio::test]
+async fn what_the_operator_pauses_is_refused_at_once_and_again_allowed_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = directory.path().join("control.sock");
+    let world = World::with(|config| config.control = Some(control.clone()));
+    let order = |order| client::ask(&control, &order).unwrap().unwrap();
+    let mut ada = world.person().await;
+    ada.hello().await;
+    ada.find(json!({"n": 1, "mode": "video"})).await;
+    ada.expect(WAITING).await;
+    assert_eq!(order(Order::Pause { what: vec![Pausable::Video, Pausable::New] }), "paused: video, new");
+    // Nothing but the order wakes her shard.
+    assert_eq!(ada.expect(NOTICE).await["code"], "paused");
+    ada.find(json!({"n": 2, "mode": "video"})).await;
+    assert_eq!(ada.expect(NOTICE).await["code"], "paused");
+    let mut newcomer = world.person().await;
+    newcomer.try_raw(HELLO, br#"{"v":1}"#).await;
+    let (code, reason) = newcomer.closed().await;
+    assert_eq!((code, reason.contains("newcomers")), (FULL, true), "{reason}");
+    assert_eq!(order(Order::Resume { what: vec![] }), "nothing is paused");
+    ada.find(json!({"n": 3, "mode": "video"})).await;
+    assert_eq!(ada.expect(WAITING).await["n"], 3);
+    world.person().await.hello().await;
 }
 
 #[tokio::test]

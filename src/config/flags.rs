@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use super::settings::{self, Draft, SETTINGS};
 use super::value::Value;
 use super::{Place, Problem};
-use crate::ops::control;
+use crate::ops::control::{self, Order};
 
 /// The variable that stands for `--config`.
 pub(super) const CONFIG_VARIABLE: &str = "ANONCAM_CONFIG";
@@ -50,9 +50,24 @@ pub struct Arguments {
     /// off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// Unix socket on which a server takes orders, and by which the subcommands reach it
+    #[arg(long, value_name = "PATH", global = true)]
+    pub control: Option<String>,
     /// TOML file with settings
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The socket of the running server that is meant: `--control`, else `ANONCAM_CONTROL`, else the usual place.
+    pub fn control_path(&self) -> PathBuf {
+        let variable = || std::env::var_os(control::PATH_VARIABLE).map(PathBuf::from);
+        self.control
+            .as_ref()
+            .map(PathBuf::from)
+            .or_else(variable)
+            .unwrap_or_else(|| control::DEFAULT_PATH.into())
+    }
 }
 
 /// Things to do other than serving.
@@ -65,28 +80,9 @@ pub enum Command {
     },
     /// List every setting: its key and variable, what it does, its default and what it can cost
     Settings,
-    /// Ask a running server how it is doing
-    Status(Reach),
-    /// Let a running server read its certificate again, as SIGHUP does
-    Reload(Reach),
-    /// Let a running server drain and stop, as SIGTERM does
-    Drain(Reach),
-}
-
-/// Which running server is meant.
-#[derive(Clone, Debug, Args)]
-pub struct Reach {
-    /// The server's control socket [default: `ANONCAM_CONTROL`, else /run/anoncam/control.sock]
-    #[arg(long, value_name = "PATH")]
-    control: Option<PathBuf>,
-}
-
-impl Reach {
-    /// The path of the socket.
-    pub fn path(&self) -> PathBuf {
-        let variable = || std::env::var_os("ANONCAM_CONTROL").map(PathBuf::from);
-        self.control.clone().or_else(variable).unwrap_or_else(|| control::DEFAULT_PATH.into())
-    }
+    /// Give an order to a running server.
+    #[command(flatten)]
+    Order(Order),
 }
 
 /// The variables of this program, by their prefix.
@@ -120,6 +116,7 @@ pub(super) fn apply_flags(arguments: &Arguments, draft: &mut Draft) -> Vec<Probl
         ("site", &arguments.site),
         ("shards", &arguments.shards),
         ("log", &arguments.log),
+        ("control", &arguments.control),
     ];
     let given = flags.iter().filter_map(|(key, value)| value.as_ref().map(|value| (key, value)));
     given

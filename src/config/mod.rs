@@ -22,7 +22,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use error::ConfigError;
-pub use flags::{Arguments, Command, Reach};
+pub use flags::{Arguments, Command};
 pub use settings::{SETTINGS, Setting};
 pub use value::LogLevel;
 

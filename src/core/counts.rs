@@ -47,6 +47,8 @@ pub struct Counts {
     pub reports: u64,
     /// Requests refused by rate.
     pub rate_limited: u64,
+    /// Refused because an operator has paused it: FINDs, waits that ended by it, newcomers.
+    pub refused_paused: u64,
     /// Sessions refused because the shard was full.
     pub refused_full: u64,
 }

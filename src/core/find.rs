@@ -41,6 +41,9 @@ impl Shard {
             self.send(link, reply::rate_limited(retry_after_ms));
             return Ok(());
         }
+        if self.drain.is_none() && self.refuse_paused(link, find.mode) {
+            return Ok(());
+        }
         self.end_chat(now, id, Why::Left);
         self.stop_waiting(now, id);
         if self.drain.is_some() {

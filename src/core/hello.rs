@@ -38,6 +38,9 @@ impl Shard {
         if self.drain.is_some() {
             return self.expel_draining(now, link);
         }
+        if self.refuse_newcomer(link) {
+            return;
+        }
         if self.sessions.len() >= self.config.max_sessions as usize {
             self.counts.refused_full += 1;
             return self.close(

@@ -207,6 +207,15 @@ pub fn rate_limited(retry_after_ms: u64) -> Bytes {
     notice("rate_limited", "too many requests", Some(retry_after_ms))
 }
 
+/// NOTICE `paused`: the operator has turned this mode off for a while.
+pub fn paused(mode: Mode, retry_after_ms: u64) -> Bytes {
+    let message = match mode {
+        Mode::Text => "text chats are paused for now",
+        Mode::Video => "video chats are paused for now",
+    };
+    notice("paused", message, Some(retry_after_ms))
+}
+
 fn notice(code: &'static str, message: &'static str, retry_after_ms: Option<u64>) -> Bytes {
     #[derive(Serialize)]
     struct Notice {

@@ -25,6 +25,7 @@ use super::io::{LinkId, Output, RelayFrame, Relayed, ShardId, Time};
 use super::links::{Link, LinkKind};
 use super::pages::Slots;
 use super::pairing::SessionId;
+use super::pause::Paused;
 use super::rendezvous::Rendezvous;
 use super::session::Session;
 use super::waiting::Room;
@@ -85,6 +86,7 @@ pub struct Shard {
     due: Vec<u32>,
     pub(super) online: u64,
     pub(super) drain: Option<Drain>,
+    pub(super) paused: Paused,
     /// How long people wait, in ms, by mode.
     pub(super) estimates: [Option<u64>; 2],
     pub(super) counts: Counts,
@@ -114,6 +116,7 @@ impl Shard {
             due: Vec::new(),
             online: 0,
             drain: None,
+            paused: Paused::default(),
             estimates: [None; 2],
             counts: Counts::default(),
         }
@@ -315,7 +318,7 @@ impl Shard {
 
     /// What this shard told itself. Each message leads to at most a few more, and no chain of them comes back to its
     /// beginning without a timer in between.
-    fn read_inbox(&mut self, now: Time) {
+    pub(super) fn read_inbox(&mut self, now: Time) {
         while let Some(message) = self.inbox.pop_front() {
             self.hear(now, self.config.id, message);
         }

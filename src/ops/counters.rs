@@ -5,14 +5,16 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use super::levers::{Levers, Pausable};
 use crate::core::reply::round_online;
 
-/// The counters of all shards, and the state of the server.
+/// The counters of all shards, the state of the server, and what its operator has set.
 #[derive(Debug)]
 pub struct Counters {
     shards: Box<[ShardCounters]>,
     state: AtomicU8,
     max_sessions: u64,
+    levers: Levers,
 }
 
 /// Whether a newcomer is let in.
@@ -20,7 +22,7 @@ pub struct Counters {
 pub enum ServerState {
     /// Yes.
     Open,
-    /// Not before somebody leaves.
+    /// Not for now: nobody else fits in, or newcomers are paused.
     Full,
     /// No: the server is going away.
     Draining,
@@ -107,6 +109,7 @@ impl Counters {
             shards: (0..shards).map(|_| ShardCounters::default()).collect(),
             state: AtomicU8::new(0),
             max_sessions: max_sessions.into(),
+            levers: Levers::default(),
         }
     }
 
@@ -135,11 +138,16 @@ impl Counters {
         round_online(self.online())
     }
 
-    /// Whether a newcomer is let in.
+    /// What the operator has set.
+    pub fn levers(&self) -> &Levers {
+        &self.levers
+    }
+
+    /// Whether a newcomer is let in. Paused is as good as full to whoever asks.
     pub fn state(&self) -> ServerState {
         if self.state.load(Relaxed) != 0 {
             ServerState::Draining
-        } else if self.online() >= self.max_sessions {
+        } else if self.online() >= self.max_sessions || self.levers.is_paused(Pausable::New) {
             ServerState::Full
         } else {
             ServerState::Open

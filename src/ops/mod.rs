@@ -2,10 +2,12 @@
 
 pub mod control;
 mod counters;
+mod levers;
 pub mod log;
 pub mod metrics;
 pub mod panic;
 mod signals;
 
 pub use counters::{Count, Counters, Gauge, ServerState, ShardCounters};
+pub use levers::{Levers, Pausable};
 pub use signals::{Request, Signals};

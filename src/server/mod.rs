@@ -54,7 +54,7 @@ impl Server {
         let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
             .map_err(|error| StartError::listen(config.listen, error))?;
         let page = Page::new(site_config(&config, engine.local_addr(), &certificates, &counters));
-        let (operator, requests) = Operator::new(&certificates, &counters);
+        let (operator, requests) = Operator::new(&certificates, &counters, engine.shards());
         let site = SiteThread::start(SiteParts {
             page: (sockets, page, https(&config, &certificates)?),
             metrics,

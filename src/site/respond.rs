@@ -78,12 +78,17 @@ impl Page {
         if !hashes.is_empty() {
             webtransport["serverCertificateHashes"] = hashes.into();
         }
-        let body = serde_json::json!({
+        let levers = config.counters.levers();
+        let mut body = serde_json::json!({
             "protocol": 1,
             "online": config.counters.online_rounded(),
             "state": config.counters.state().as_str(),
+            "paused": levers.paused_names(),
             "webtransport": webtransport,
         });
+        if let Some(message) = levers.message() {
+            body["message"] = (*message).into();
+        }
         with_type(StatusCode::OK, "application/json", Bytes::from(body.to_string()))
     }
 

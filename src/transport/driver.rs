@@ -3,7 +3,7 @@
 //! In: a socket, a [`Hub`], a mailbox. Out: datagrams. One turn has fixed priorities, each with a budget, so that none
 //! starves another:
 //!
-//! 1. commands of the process
+//! 1. commands of the process, and what its operator has paused
 //! 2. datagrams, up to [`limits::TURN_RECEIVE_BATCHES`] batches
 //! 3. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`]
 //! 4. timers that are due
@@ -102,6 +102,7 @@ impl<'a> Driver<'a> {
                 self.command(now, &command);
             }
         }
+        self.hub.set_paused(now, self.counters.levers().paused());
         let mut more = self.receive(instant, now)?;
         more |= self.hub.receive_bus(now, limits::TURN_BUS_MESSAGES);
         self.hub.handle_timeout(instant, now);
@@ -232,7 +233,7 @@ impl<'a> Driver<'a> {
         self.own.in_chat.set(gauge(counts.in_chat));
         self.own.connections.set(gauge(self.hub.open as u64));
         self.own.handshakes.set(gauge(self.hub.half_open as u64));
-        let refused = counts.refused_full + self.hub.refused + self.hub.shed;
+        let refused = counts.refused_full + counts.refused_paused + self.hub.refused + self.hub.shed;
         let matched = 2 * counts.pairs_here + counts.pairs_across;
         self.own.opened.add(self.hub.opened - self.published.opened);
         self.own.matched.add(matched - self.published.matched);

@@ -50,6 +50,17 @@ pub struct EngineConfig {
     pub counters: Arc<Counters>,
 }
 
+/// The way to the running shards, for whoever has something to say to them.
+#[derive(Clone)]
+pub struct Shards(Arc<[Mailbox]>);
+
+impl Shards {
+    /// Ends their sleep: what the operator has set is looked at now.
+    pub fn wake(&self) {
+        self.0.iter().for_each(Mailbox::wake);
+    }
+}
+
 /// The running shards.
 pub struct Engine {
     address: SocketAddr,
@@ -92,6 +103,11 @@ impl Engine {
             );
         }
         Ok(Self { address, mailboxes, counters, threads })
+    }
+
+    /// The way to its shards.
+    pub fn shards(&self) -> Shards {
+        Shards(Arc::clone(&self.mailboxes))
     }
 
     /// Where it listens.

@@ -21,6 +21,7 @@ use super::h3;
 use super::vacated::{Vacated, remembers_address};
 use crate::core::bus::BusMessage;
 use crate::core::io::{ShardId, Time};
+use crate::core::pause::Paused;
 use crate::core::shard::Shard;
 use crate::core::wheel::Wheel;
 use crate::limits;
@@ -163,6 +164,12 @@ impl Hub {
     /// Takes no new sessions and tells everybody (see `Shard::begin_drain`).
     pub fn begin_drain(&mut self, now: Time, within_ms: u64) {
         self.core.begin_drain(now, within_ms);
+        self.apply(now);
+    }
+
+    /// What the operator has turned off (see `Shard::set_paused`).
+    pub fn set_paused(&mut self, now: Time, paused: Paused) {
+        self.core.set_paused(now, paused);
         self.apply(now);
     }
 

@@ -3,6 +3,7 @@
 use anoncam::core::frame::ControlKind;
 use anoncam::core::ice::IceConfig;
 use anoncam::core::io::{ChatId, CloseCode};
+use anoncam::core::pause::Paused;
 use anoncam::core::shard::Shard;
 use serde_json::{Value, json};
 
@@ -138,6 +139,58 @@ fn a_drain_lets_chats_finish_and_then_ends_them() {
     assert_eq!(world.shards[0].chats(), 0);
     let too_late = world.open(0);
     world.expect_closed(too_late, CloseCode::Draining);
+}
+
+#[test]
+fn a_pause_ends_waits_and_refuses_finds_and_lets_chats_go_on() {
+    let mut world = World::new(2);
+    let ([(a, _), (b, _)], chat) = world.couple([0, 1]);
+    let waits = world.join(0, None).0;
+    let video = world.join(1, None).0;
+    world.find(waits, 1);
+    world.say(video, ControlKind::Find, &json!({"n": 1, "mode": "video"}));
+    for channel in [waits, video] {
+        world.expect(channel, 0x42);
+    }
+    let text = Paused { text: true, ..Paused::default() };
+    let now = world.now;
+    let set = |world: &mut World, paused| {
+        world.shards.iter_mut().for_each(|shard| shard.set_paused(now, paused));
+        world.settle();
+    };
+    set(&mut world, text);
+    let notice = world.expect(waits, 0x46);
+    assert_eq!((&notice["code"], &notice["retry_after_ms"]), (&json!("paused"), &json!(30_000)));
+    assert!(notice["message"].as_str().unwrap().contains("text"), "{notice}");
+    assert_eq!(world.shards[0].counts().waiting, 0);
+    world.expect_nothing(video);
+    // A refused FIND changes nothing: the chat goes on.
+    world.find(a, 2);
+    assert_eq!(world.expect(a, 0x46)["code"], "paused");
+    world.text(a, chat, b"still here");
+    assert_eq!(world.texts(b), [b"still here"]);
+    set(&mut world, Paused::default());
+    world.find(waits, 2);
+    assert_eq!(world.expect(waits, 0x42)["n"], 2);
+}
+
+#[test]
+fn while_newcomers_are_paused_who_was_there_may_come_back() {
+    let mut world = World::new(2);
+    let ([(a, hers), _], _) = world.couple([0, 1]);
+    let now = world.now;
+    world
+        .shards
+        .iter_mut()
+        .for_each(|shard| shard.set_paused(now, Paused { new: true, ..Paused::default() }));
+    let newcomer = world.open(1);
+    world.say(newcomer, ControlKind::Hello, &json!({"v": 1}));
+    let reason: Value = serde_json::from_str(&world.expect_closed(newcomer, CloseCode::Full)).unwrap();
+    assert!(reason["message"].is_string() && reason["retry_after_ms"] == 30_000, "{reason}");
+    world.event(a, Shard::handle_closed);
+    let back = world.open(1);
+    world.say(back, ControlKind::Hello, &json!({"v": 1, "resume": hers["session"]}));
+    assert_eq!(world.last(back, 0x41)["resumed"], true);
 }
 
 #[test]

@@ -7,22 +7,47 @@
 pub mod client;
 mod listener;
 
+use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 pub use listener::{ControlError, ControlSocket};
 
+use super::Pausable;
+
 /// Where the socket lies unless configured: systemd makes the folder for the server's user.
 pub const DEFAULT_PATH: &str = "/run/anoncam/control.sock";
+/// The environment variable that names another place.
+pub const PATH_VARIABLE: &str = "ANONCAM_CONTROL";
 
-/// What an operator asks of the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What an operator asks of a server: a subcommand of the program, and a line on the socket. The comments are its help.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Order {
-    /// How the server is doing, in a line.
+    /// Ask a running server how it is doing
     Status,
-    /// Read the certificate again, as SIGHUP does.
+    /// Let a running server read its certificate again, as SIGHUP does
     Reload,
-    /// Drain and stop, as SIGTERM does.
+    /// Let no new chats of a mode begin, or no newcomers in; chats that are on go on
+    Pause {
+        /// What to pause
+        #[arg(required = true)]
+        what: Vec<Pausable>,
+    },
+    /// End a pause
+    Resume {
+        /// What to pause no longer [default: everything]
+        what: Vec<Pausable>,
+    },
+    /// Show everybody a message on the page, take it away, or tell which one is shown
+    Message {
+        /// One line of plain text, at most 280 characters
+        text: Option<String>,
+        /// Take the message away
+        #[arg(long, conflicts_with = "text")]
+        #[serde(default)]
+        clear: bool,
+    },
+    /// Let a running server drain and stop, as SIGTERM does
     Drain,
 }
 
