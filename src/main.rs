@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops::control::{self, Order};
-use anoncam::ops::{self, Request, Signals};
-use anoncam::server::Server;
+use anoncam::ops::{self, Notifier, Request, Signals, watchdog};
+use anoncam::server::{Given, Server};
 use clap::Parser;
 
 /// Freed memory is wiped, in the whole process.
@@ -62,27 +62,50 @@ fn serve(config: Config) -> ExitCode {
 fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        let mut server = Server::start(config)?;
-        let drain = server.config().drain;
+        let given = Given::by_service_manager()?;
+        let signals = Signals::listen()?;
+        let server = Server::start_with(config, given)?;
+        let notifier = Notifier::from_environment();
+        let pulse = server.pulse();
         say(&format!("AnonCam is ready: open {}", server.page_url()));
-        while next_request(&mut signals, &mut server).await == Request::Reload {
-            match server.reload_certificate() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
-            }
-        }
-        tracing::info!(within_s = drain.as_secs(), "draining; a second signal stops at once");
-        let mut stopping = tokio::task::spawn_blocking(move || server.drain_and_stop(drain));
-        loop {
-            tokio::select! {
-                stopped = &mut stopping => return Ok(stopped??),
-                request = signals.next() => if let Request::Stop { status } = request {
-                    std::process::exit(status.into());
-                },
-            }
+        notifier.ready();
+        tokio::select! {
+            result = serve_and_stop(signals, server, &notifier) => result,
+            never = watchdog::feed(&notifier, pulse) => match never {},
         }
     })
+}
+
+async fn serve_and_stop(
+    mut signals: Signals,
+    mut server: Server,
+    notifier: &Notifier,
+) -> Result<(), Box<dyn std::error::Error>> {
+    serve_until_told(&mut signals, &mut server, notifier).await;
+    let drain = server.config().drain;
+    notifier.stopping();
+    tracing::info!(within_s = drain.as_secs(), "draining; a second signal stops at once");
+    let mut stopping = tokio::task::spawn_blocking(move || server.drain_and_stop(drain));
+    loop {
+        tokio::select! {
+            stopped = &mut stopping => return Ok(stopped??),
+            request = signals.next() => if let Request::Stop { status } = request {
+                std::process::exit(status.into());
+            },
+        }
+    }
+}
+
+/// Serves until it is asked to stop.
+async fn serve_until_told(signals: &mut Signals, server: &mut Server, notifier: &Notifier) {
+    while next_request(signals, server).await == Request::Reload {
+        notifier.reloading();
+        match server.reload_certificate() {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+        }
+        notifier.ready();
+    }
 }
 
 /// From the operating system, or from the operator over the control socket.

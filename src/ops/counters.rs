@@ -63,6 +63,8 @@ pub struct ShardCounters {
     pub refused: Count,
     /// Times this shard panicked and was started again.
     pub panics: Count,
+    /// Turns that this shard has finished: a shard that hangs does not.
+    pub turns: Count,
 }
 
 /// A number that goes up and down; one writer.

@@ -22,6 +22,8 @@ pub enum StartError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// The service manager handed over sockets that do not fit the configuration.
+    Given(String),
     /// The control socket could not be bound.
     Control(PathBuf, ControlError),
     /// The operator's certificate has changed since the configuration was checked.
@@ -66,6 +68,7 @@ impl fmt::Display for StartError {
                     _ => write!(f, "{error}; choose another address with {flag}"),
                 }
             }
+            Self::Given(why) => write!(f, "{why}; let the socket unit and the configuration say the same"),
             Self::Control(path, error) => write!(f, "no control socket at {}: {error}", path.display()),
             Self::Certificate(error) => write!(f, "the certificate cannot be used: {error}"),
             Self::Crypto(error) => write!(f, "the cryptography cannot be set up: {error}"),

@@ -4,7 +4,9 @@
 
 mod error;
 mod operator;
+mod pulse;
 mod site_thread;
+mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,15 +17,19 @@ use tokio::sync::mpsc;
 use crate::config::{Config, Mode};
 use crate::core::ice::IceConfig;
 use crate::ops::control::ControlSocket;
+use crate::ops::watchdog::Pulse;
 use crate::ops::{Counters, Request};
 use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
+use crate::transport::bus::Command;
 use crate::transport::engine::{Engine, EngineConfig};
 use crate::transport::h3::Policy;
 
 pub use error::StartError;
 use operator::Operator;
+use pulse::ShardPulse;
 use site_thread::{SiteParts, SiteThread};
+pub use sockets::Given;
 
 /// A running server.
 pub struct Server {
@@ -41,15 +47,22 @@ impl Server {
     /// Binds everything, then serves. What is bound is the first thing to fail, so a half-started server says nothing to
     /// anybody.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, Given::default())
+    }
+
+    /// The same, with sockets that were opened for it.
+    pub fn start_with(config: Config, mut given: Given) -> Result<Self, StartError> {
         let certificates = Arc::new(match &config.certificate {
             Some(files) => CertificateStore::from_files(files)?,
             None => CertificateStore::self_made(SystemTime::now())?,
         });
         let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
-        let sockets = SiteSockets::bind(config.site).map_err(|error| StartError::site(config.site, error))?;
+        let sockets = given.site(config.site)?;
         let site_address = sockets.local_addr();
-        let metrics = bind_metrics(&config, &counters)?;
-        let metrics_address = metrics.as_ref().map(|(sockets, _)| sockets.local_addr());
+        let metrics = config.metrics.map(|address| given.metrics(address)).transpose()?;
+        let metrics_address = metrics.as_ref().map(SiteSockets::local_addr);
+        let metrics = metrics.map(|sockets| (sockets, metrics_page(&counters)));
+        given.all_taken()?;
         let control = bind_control(&config)?;
         let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
             .map_err(|error| StartError::listen(config.listen, error))?;
@@ -107,7 +120,18 @@ impl Server {
     /// Fault injection for tests: that shard panics, as if it had a bug.
     #[doc(hidden)]
     pub fn panic_shard(&self, shard: u16) {
-        self.engine.panic_shard(shard);
+        self.engine.inject(shard, Command::Panic);
+    }
+
+    /// Fault injection for tests: that shard hangs for so long.
+    #[doc(hidden)]
+    pub fn hang_shard(&self, shard: u16, time: Duration) {
+        self.engine.inject(shard, Command::Hang(time));
+    }
+
+    /// Whether its shards work, for a watchdog.
+    pub fn pulse(&self) -> impl Pulse + use<> {
+        ShardPulse::new(self.engine.shards(), Arc::clone(&self.counters))
     }
 
     /// Reads the operator's certificate again; if that fails, the one in use stays.
@@ -191,14 +215,8 @@ fn site_config(
     }
 }
 
-fn bind_metrics(
-    config: &Config,
-    counters: &Arc<Counters>,
-) -> Result<Option<(SiteSockets, Metrics)>, StartError> {
-    let Some(address) = config.metrics else { return Ok(None) };
-    let sockets = SiteSockets::bind(address).map_err(|error| StartError::metrics(address, error))?;
-    let names = LOOPBACK_NAMES.map(str::to_owned).to_vec();
-    Ok(Some((sockets, Metrics::new(Arc::clone(counters), names))))
+fn metrics_page(counters: &Arc<Counters>) -> Metrics {
+    Metrics::new(Arc::clone(counters), LOOPBACK_NAMES.map(str::to_owned).to_vec())
 }
 
 fn bind_control(config: &Config) -> Result<Option<ControlSocket>, StartError> {

@@ -46,6 +46,25 @@ impl SiteSockets {
         Ok(Self { listeners, address: bound })
     }
 
+    /// Takes over listeners that were opened elsewhere, if they are what [`SiteSockets::bind`] would have opened: one at the
+    /// address, and for 127.0.0.1 one at `::1` as well or not.
+    pub fn given(address: SocketAddr, listeners: Vec<StdListener>) -> io::Result<Option<Self>> {
+        let mut bound = None;
+        for listener in &listeners {
+            let local = listener.local_addr()?;
+            let same_port = local.port() == address.port() || address.port() == 0;
+            let twin = address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST)
+                && local.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST);
+            match local.ip() == address.ip() {
+                _ if !same_port => return Ok(None),
+                true => bound = Some(local),
+                false if twin => {}
+                false => return Ok(None),
+            }
+        }
+        Ok(bound.map(|address| Self { listeners, address }))
+    }
+
     /// The address with its actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.address

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -29,6 +30,8 @@ pub enum Command {
     ShardLost(ShardId),
     /// Panic: fault injection for the tests of what happens then.
     Panic,
+    /// Do nothing for so long: fault injection too.
+    Hang(Duration),
 }
 
 /// Wakes one shard, and holds the commands for it.

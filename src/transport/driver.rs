@@ -109,6 +109,7 @@ impl<'a> Driver<'a> {
         self.service(instant, now);
         more |= self.hub.bus.flush();
         self.publish(now);
+        self.own.turns.add(1);
         Ok(more || (self.hub.has_work() && self.unsent.is_none()))
     }
 
@@ -138,6 +139,7 @@ impl<'a> Driver<'a> {
             Command::Stop => self.stopping = true,
             // The only panic that is meant: the tests' proof that the others go on.
             Command::Panic => panic!("fault injection"),
+            Command::Hang(time) => std::thread::sleep(time),
         }
     }
 

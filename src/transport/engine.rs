@@ -156,11 +156,11 @@ impl Engine {
         })
     }
 
-    /// Fault injection for tests: that shard panics, as if it had a bug.
+    /// Fault injection for tests: a shard does this, as if it had a bug.
     #[doc(hidden)]
-    pub fn panic_shard(&self, shard: u16) {
+    pub fn inject(&self, shard: u16, fault: Command) {
         if let Some(mailbox) = self.mailboxes.get(usize::from(shard)) {
-            mailbox.command(Command::Panic);
+            mailbox.command(fault);
         }
     }
 }

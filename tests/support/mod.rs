@@ -64,6 +64,11 @@ impl World {
         self.server.as_ref().expect("the server runs")
     }
 
+    /// The server, which the world goes on without.
+    pub fn take(&mut self) -> Server {
+        self.server.take().expect("the server runs")
+    }
+
     /// Stops the server on a thread of its own, as a signal would; the handle ends when it has stopped.
     pub fn stop(&mut self, within: Duration) -> tokio::task::JoinHandle<std::io::Result<()>> {
         let server = self.server.take().expect("the server runs");

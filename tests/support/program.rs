@@ -17,6 +17,16 @@ pub fn anoncam(arguments: &[&str]) -> Command {
     command
 }
 
+/// A process that does not outlive its test.
+pub struct Guarded(pub Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server program that has said where it is; killed if a test fails.
 pub struct Running {
     child: Child,
@@ -29,11 +39,12 @@ pub struct Running {
 impl Running {
     pub fn start(arguments: &[&str]) -> Self {
         let ports = ["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0"];
-        let mut child = anoncam(&[&ports, arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program");
+        Self::run(&mut anoncam(&[&ports, arguments].concat()))
+    }
+
+    /// Runs a command that becomes the server program, and waits until it says where it is.
+    pub fn run(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         let mut stderr = child.stderr.take().expect("a pipe");
         let log = std::thread::spawn(move || {
             let mut log = String::new();

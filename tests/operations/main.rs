@@ -1,0 +1,10 @@
+//! The server as its operator runs it: under a service manager, through upgrades, and when it is full.
+
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod service;
