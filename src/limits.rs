@@ -95,6 +95,22 @@ pub const RECENT_WAIT_MS: u64 = 2_000;
 /// After this wait interests and languages matter no more, unless strict.
 pub const RELAX_WAIT_MS: u64 = 5_000;
 
+// ---------------------------------------------------------------------------------------------- what is kept, and for how long
+
+// The privacy policy is rendered from these. To raise one takes a notice (src/site/policy/ledger.rs).
+
+/// An address is gone from memory this many seconds after its connection. What leads there: a connection that is silent is
+/// lost after [`IDLE_TIMEOUT_MS`], and what it leaves is wiped by the second round of forgetting at the latest.
+pub const ADDRESS_GONE_S: u64 = 300;
+/// A session's token is gone from memory this many seconds after its last connection.
+pub const TOKEN_GONE_S: u64 = 300;
+const _: () = assert!(IDLE_TIMEOUT_MS as u64 + 2 * FORGET_MS < ADDRESS_GONE_S * 1_000);
+const _: () = assert!(RESUME_S * 1_000 + 2 * FORGET_MS < TOKEN_GONE_S * 1_000);
+/// A line of the access log, or of a log of connection events, is deleted after this many seconds at the latest.
+pub const ACCESS_LOG_S: u64 = 86_400;
+/// A line of the server's own log is deleted after this many seconds at the latest, where the server keeps the log itself.
+pub const SERVER_LOG_S: u64 = 7 * 86_400;
+
 // ---------------------------------------------------------------------------------------------- session layer (steps 1 and 6)
 
 /// Longest reason in a close capsule, in bytes (draft-ietf-webtrans-http3, section 6).

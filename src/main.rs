@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops::control::{self, Order};
 use anoncam::ops::{self, Notifier, Request, Signals, watchdog};
+use anoncam::privacy::memory;
 use anoncam::server::{Given, Server};
 use clap::Parser;
 
@@ -26,6 +27,7 @@ const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
+    let exposed = memory::forbid_dumps();
     let arguments = Arguments::parse();
     match &arguments.command {
         Some(Command::CheckConfig { file }) => match Config::check_file(file) {
@@ -38,15 +40,16 @@ fn main() -> ExitCode {
         }
         Some(Command::Order(given)) => order(&arguments.control_path(), given),
         None => match Config::load(&arguments) {
-            Ok(config) => serve(config),
+            Ok(config) => serve(config, &exposed),
             Err(error) => wrong(&error),
         },
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn serve(config: Config, exposed: &[String]) -> ExitCode {
     ops::log::start(config.log);
     ops::panic::report_place_only();
+    guard_memory(&config, exposed);
     if cfg!(feature = "unwiped") {
         tracing::error!("this build does not wipe freed memory: it is for a measurement, not for people");
     }
@@ -56,6 +59,27 @@ fn serve(config: Config) -> ExitCode {
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// Says what of the memory could reach a disk or a debugger because the system does not allow to prevent it.
+fn guard_memory(config: &Config, exposed: &[String]) {
+    for warning in exposed {
+        tracing::warn!("{warning}");
+    }
+    match (config.lock_memory, memory::may_be_swapped()) {
+        (true, _) => match memory::lock() {
+            Ok(()) => tracing::info!("memory is kept out of swap"),
+            Err(error) => tracing::warn!(%error, "memory cannot be kept out of swap"),
+        },
+        (false, true) => tracing::warn!(
+            "this system swaps, so memory may reach its disk; set lock_memory, or MemorySwapMax=0 for the service"
+        ),
+        (false, false) => {}
+    }
+    if config.dumpable_for_tests {
+        let allowed = memory::allow_reading_for_tests();
+        tracing::warn!(allowed = allowed.is_ok(), "memory can be read, for tests");
     }
 }
 

@@ -17,6 +17,9 @@ use program::Running;
 use serde_json::json;
 use support::{FIND, LEAVE, LONG, MATCHED, Person, REPORT, TEXT, WAITING, World, meet};
 
+/// Lets this test read the memory of the program, also where it is not root.
+const READABLE: &str = "--dumpable-for-tests";
+
 /// Where the program serves WebTransport, as its site tells.
 fn listen(running: &Running) -> SocketAddr {
     let answer = http::get(running.site, "/client-config.json");
@@ -41,6 +44,42 @@ async fn conspicuous_chat(world: &World) -> (Person, Person, u32) {
     let chat = ada.expect(MATCHED).await["chat"].as_u64().expect("a number") as u32;
     ben.expect(MATCHED).await;
     (ada, ben, chat)
+}
+
+/// The line of a file in `/proc` that begins so, without the words of its name.
+fn in_proc(process: u32, file: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{process}/{file}")).expect("a process");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_crash_writes_no_memory_to_disk() {
+    let running = Running::start(&[]);
+    assert_eq!(in_proc(running.id(), "limits", "Max core file size"), "0 0 bytes");
+}
+
+#[test]
+fn memory_is_kept_out_of_swap_where_that_is_allowed_and_else_it_is_said() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("anoncam.toml");
+    std::fs::write(&file, "lock_memory = true\n").expect("a file");
+    let config = ["--config", file.to_str().expect("UTF-8")];
+    // Nobody may lock more than 64 KiB, and root not either.
+    let limited = "ulimit -l 64; exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"";
+    for (through, refused) in [(&[][..], false), (&["sh", "-c", limited, "sh"], true)] {
+        let running = Running::start_through(through, &config);
+        let locked = in_proc(running.id(), "status", "VmLck:");
+        running.signal("-TERM");
+        let (_, log) = running.wait();
+        let said = log.contains("memory cannot be kept out of swap");
+        assert!(
+            said && log.contains("LimitMEMLOCK=infinity") || log.contains("memory is kept out of swap"),
+            "{log}"
+        );
+        assert_eq!(locked == "0 kB", said, "{locked}:\n{log}");
+        assert!(said || !refused, "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +183,7 @@ async fn forgotten(process: u32, needle: &[u8], what: &str, within: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_forgets_interests_and_messages() {
-    let running = Running::start(&["--shards", "1"]);
+    let running = Running::start(&["--shards", "1", READABLE]);
     let world = world(&running);
     let mut ada = world.person().await;
     ada.hello().await;
@@ -172,7 +211,7 @@ async fn memory_forgets_interests_and_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_forgets_an_address_and_a_token_when_their_time_is_over() {
     const PROMISED: Duration = Duration::from_secs(300);
-    let running = Running::start(&["--shards", "1"]);
+    let running = Running::start(&["--shards", "1", READABLE]);
     let world = world(&running);
     let home = Ipv4Addr::new(127, 77, 13, 201);
     let endpoint = quinn::Endpoint::client((home, 0).into()).expect("a socket");

@@ -224,6 +224,137 @@ fn every_unsafe_block_says_why_it_is_safe() {
     expect_none("unsafe code has a SAFETY comment in the lines above it", &broken);
 }
 
+/// Types of fields that may hold what somebody said, wished, proved or came from.
+const TELLING: [&str; 11] = [
+    "Bytes",
+    "BytesMut",
+    "Vec<u8>",
+    "[u8;",
+    "Zeroizing",
+    "String",
+    "Box<str>",
+    "Cow",
+    "SocketAddr",
+    "IpAddr",
+    "Transmit",
+];
+
+/// The lines of the structures and enums that derive `Debug`, each with its number.
+fn printable_fields(text: &str) -> Vec<(usize, &str)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        if !(line.trim_start().starts_with("#[derive(") && line.contains("Debug")) {
+            continue;
+        }
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let closing = format!("{indent}}}");
+        let ends = |line: &&str| *line == closing || (line.starts_with(indent) && line.ends_with(';'));
+        let end = lines[start..].iter().position(ends).unwrap_or(0);
+        let body = lines[start..=start + end].iter().enumerate().skip(1);
+        found.extend(body.map(|(offset, line)| (start + offset + 1, *line)));
+    }
+    found
+}
+
+/// Whether `Debug` would show what is in this field: it may hold something, and neither a type nor an attribute hides it.
+fn would_be_shown(line: &str, before: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    // Numbers, and the operator's own relays, are nobody's.
+    let harmless = code.contains("[u8; 8]") || code.contains("urls:");
+    let telling = !harmless
+        && TELLING
+            .iter()
+            .any(|word| if word.ends_with(';') { code.contains(word) } else { has_word(code, word) });
+    let hidden = code.contains("Hidden<") || [line, before].iter().any(|line| line.contains("#[debug("));
+    telling && !hidden
+}
+
+#[test]
+fn what_people_say_and_where_they_are_is_never_printed() {
+    let mut broken = Vec::new();
+    let directories = ["src/core", "src/transport", "src/privacy"];
+    for file in modules().iter().filter(|file| directories.iter().any(|directory| file.is_in(directory))) {
+        let fields = printable_fields(&file.text);
+        for pair in fields.windows(2) {
+            let [(_, before), (number, line)] = pair else { continue };
+            if would_be_shown(line, before) {
+                broken.push(format!("{}:{number}: {}", file.name(), line.trim()));
+            }
+        }
+    }
+    expect_none(
+        "Debug shows lengths, not contents: #[debug(\"{} bytes\", field.len())] or Hidden<T>",
+        &broken,
+    );
+}
+
+/// Names of the values that a log line may carry: numbers of the server's own, its places and its causes.
+const LOGGED: [&str; 11] = [
+    "allowed",
+    "allowed_kib",
+    "error",
+    "lost",
+    "place",
+    "shard",
+    "thread",
+    "wanted_kib",
+    "warning",
+    "what",
+    "within_s",
+];
+
+/// The calls of the log in a file: the number of the line, and what stands between the parentheses.
+fn log_calls(file: &Source) -> Vec<(usize, String)> {
+    let code: Vec<_> = file.code().collect();
+    let numbered: Vec<_> = code.iter().map(|(number, line)| format!("{number}\t{line}")).collect();
+    let text = numbered.join("\n");
+    let calls = text.match_indices("tracing::").filter_map(|(at, _)| {
+        let rest = &text[at + "tracing::".len()..];
+        let level = ["error!(", "warn!(", "info!(", "debug!(", "trace!(", "event!("];
+        let arguments = level.iter().find_map(|level| rest.strip_prefix(level))?;
+        let number = text[..at].lines().last()?.split('\t').next()?.parse().ok()?;
+        let mut depth = 1;
+        let end = arguments.find(|character| {
+            depth += i32::from(character == '(') - i32::from(character == ')');
+            depth == 0
+        })?;
+        Some((number, arguments[..end].to_owned()))
+    });
+    calls.collect()
+}
+
+/// The names of the values of a call that are not allowed.
+fn not_allowed(arguments: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    // Strings are looked at for what they put in, the rest for `name = value` and `%name`.
+    for (index, part) in arguments.split('"').enumerate() {
+        let found: Vec<&str> = if index % 2 == 1 {
+            part.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next()).collect()
+        } else {
+            let words = part.split([',', '\n', '\t']).map(str::trim).filter(|word| !word.is_empty());
+            words.map(|word| word.split('=').next().unwrap_or_default().trim()).collect()
+        };
+        let name = |name: &str| name.trim_start_matches(['%', '?', '&']).to_owned();
+        names.extend(found.into_iter().map(name).filter(|name| name.chars().any(char::is_alphabetic)));
+    }
+    names.retain(|name| !LOGGED.contains(&name.as_str()) && name != "target:");
+    names
+}
+
+#[test]
+fn the_log_carries_only_values_that_are_known_to_be_harmless() {
+    let mut broken = Vec::new();
+    for file in modules().iter().filter(|file| file.is_in("src")) {
+        for (number, arguments) in log_calls(file) {
+            broken.extend(
+                not_allowed(&arguments).iter().map(|name| format!("{}:{number}: {name}", file.name())),
+            );
+        }
+    }
+    expect_none("a value in a log line is looked at, and then named in tests/tidy.rs", &broken);
+}
+
 #[test]
 fn nothing_is_left_lying_about() {
     // Written in two parts, so that this file passes its own test.
@@ -288,4 +419,12 @@ fn the_rules_see_what_they_are_meant_to_see() {
     assert_eq!(functions("fn short() {}\n"), [(1, 1, "short")]);
     assert!(has_word("use std::time::Instant;", "Instant") && has_word("use quinn_proto::X;", "quinn"));
     assert!(!has_word("let instants = 3;", "Instant") && !has_word("tokio_like", "tokio"));
+    let said = "#[derive(Clone, Debug)]\npub struct Said {\n    pub words: Bytes,\n}\n";
+    let fields = printable_fields(said);
+    assert_eq!(fields[1], (3, "    pub words: Bytes,"));
+    assert!(would_be_shown(fields[1].1, fields[0].1));
+    assert!(!would_be_shown("    pub words: Bytes,", "    #[debug(\"{} bytes\", words.len())]"));
+    assert!(!would_be_shown("    secret: Hidden<Vec<u8>>,", ""));
+    assert_eq!(not_allowed("shard = 3, %error, \"a shard\""), [""; 0]);
+    assert_eq!(not_allowed("shard = 3, %remote, \"from {peer}\""), ["remote", "peer"]);
 }

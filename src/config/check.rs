@@ -8,7 +8,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::settings::Draft;
-use super::{CertificateFiles, Config, Problem, Turn};
+use super::{CertificateFiles, Config, Place, Problem, Turn};
+use crate::privacy::Hidden;
 use crate::{limits, tls};
 
 /// Checks what only shows when settings are seen together.
@@ -22,6 +23,13 @@ pub(super) fn check(draft: Draft) -> Result<Config, Vec<Problem>> {
         problems.push(draft.problem(
             "public_url",
             "missing: with a certificate, browsers need the name to connect to, such as \"https://chat.example:4433\"",
+        ));
+    }
+    if draft.config.dumpable_for_tests && draft.cert.is_some() {
+        let place = Place::Flag("--dumpable-for-tests".to_owned());
+        problems.push(Problem::at(
+            place,
+            "not in production: nobody reads the memory of a server with people in it",
         ));
     }
     if !problems.is_empty() {
@@ -105,7 +113,7 @@ fn turn(draft: &Draft, problems: &mut Vec<Problem>) -> Option<Turn> {
     }
 }
 
-fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+fn read_secret(path: &Path) -> Result<Hidden<Vec<u8>>, String> {
     use std::io::Read;
     let mut secret = Zeroizing::new(Vec::with_capacity(limits::TURN_SECRET_BYTES as usize + 1));
     std::fs::File::open(path)
@@ -117,7 +125,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         length if length > limits::TURN_SECRET_BYTES => {
             Err(format!("{} is too long, allowed are {} bytes", path.display(), limits::TURN_SECRET_BYTES))
         }
-        _ => Ok(Zeroizing::new(trimmed)),
+        _ => Ok(Hidden::new(trimmed)),
     }
 }
 

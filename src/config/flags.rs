@@ -56,6 +56,9 @@ pub struct Arguments {
     /// TOML file with settings
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Lets the memory be read, for the tests that search it; refused in production
+    #[arg(long, hide = true)]
+    pub dumpable_for_tests: bool,
 }
 
 impl Arguments {

@@ -19,14 +19,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 pub use error::ConfigError;
 pub use flags::{Arguments, Command};
 pub use settings::{SETTINGS, Setting};
 pub use value::LogLevel;
 
 use crate::limits;
+use crate::privacy::Hidden;
 #[cfg(test)]
 use crate::tls;
 use error::{Place, Problem};
@@ -63,6 +62,10 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where `anoncam SUBCOMMAND` reaches this server (a Unix socket); `None` means nowhere.
     pub control: Option<PathBuf>,
+    /// Whether the memory is kept out of swap.
+    pub lock_memory: bool,
+    /// Whether a debugger of the same user may read the memory: for tests that search it, never in production.
+    pub dumpable_for_tests: bool,
     /// Things that are allowed and still look like a mistake, for the log.
     pub warnings: Vec<String>,
 }
@@ -77,20 +80,14 @@ pub struct CertificateFiles {
 }
 
 /// The TURN relay, and what its short-lived credentials are made from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Turn {
     /// `turn:`, `turns:` and `stun:` URLs as an `RTCPeerConnection` takes them.
     pub urls: Vec<String>,
     /// The secret shared with the relay (coturn's `static-auth-secret`).
-    pub secret: Zeroizing<Vec<u8>>,
+    pub secret: Hidden<Vec<u8>>,
     /// How long a credential is good.
     pub ttl: Duration,
-}
-
-impl fmt::Debug for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("urls", &self.urls).field("ttl", &self.ttl).finish_non_exhaustive()
-    }
 }
 
 /// What the server promises, and to whom.
@@ -126,6 +123,7 @@ impl Config {
         }
         problems.extend(flags::apply_environment(&environment, &mut draft));
         problems.extend(flags::apply_flags(arguments, &mut draft));
+        draft.config.dumpable_for_tests = arguments.dumpable_for_tests;
         finish(draft, problems)
     }
 
@@ -172,6 +170,8 @@ impl Default for Config {
             turn: None,
             metrics: None,
             control: None,
+            lock_memory: false,
+            dumpable_for_tests: false,
             warnings: Vec::new(),
         }
     }

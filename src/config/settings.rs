@@ -54,6 +54,12 @@ pub const SETTINGS: &[Setting] = &[
         apply: |draft, value| value.level().map(|level: LogLevel| draft.config.log = level),
     },
     Setting {
+        key: "lock_memory",
+        about: "true or false: whether memory is kept out of swap. Default false. Needs LimitMEMLOCK=infinity; \
+                the server says so when it may not.",
+        apply: |draft, value| value.boolean().map(|lock| draft.config.lock_memory = lock),
+    },
+    Setting {
         key: "metrics",
         about: "TCP address of /metrics for Prometheus, on loopback. Default none. Counts only, no label but the shard.",
         apply: |draft, value| match value.address()? {

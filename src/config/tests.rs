@@ -173,7 +173,7 @@ fn a_production_server_knows_its_own_name() {
     assert_eq!(config.origins, ["https://chat.example"]);
     assert_eq!(config.public_url.as_deref(), Some("https://chat.example:4433"));
     let turn = config.turn.as_ref().expect("a relay");
-    assert_eq!((turn.secret.as_slice(), turn.ttl.as_secs()), (&b"hush hush"[..], 600));
+    assert_eq!((turn.secret.expose().as_slice(), turn.ttl.as_secs()), (&b"hush hush"[..], 600));
     assert!(
         !format!("{config:?}").contains("hush") && !config.to_string().contains("hush"),
         "secrets stay secret"

@@ -16,6 +16,8 @@ pub(super) enum Value {
     Integer(Option<i64>),
     /// A TOML string.
     Text(String),
+    /// A TOML boolean.
+    Boolean(bool),
     /// A TOML array.
     List(Vec<Value>),
     /// Any other TOML type, which no setting takes: its name, with its article.
@@ -112,6 +114,18 @@ impl Value {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Result<bool, String> {
+        match self {
+            Self::Boolean(value) => Ok(*value),
+            Self::Words(words) => words
+                .trim()
+                .parse()
+                .map_err(|_| format!("\"{words}\" is not allowed, allowed is true or false")),
+            other => Err(format!("{} where a boolean belongs, allowed is true or false", other.kind())),
+        }
+    }
+
     /// The name of a log level.
     pub(super) fn level(&self) -> Result<LogLevel, String> {
         const ALLOWED: &str = "off, error, warn, info, debug or trace";
@@ -126,6 +140,7 @@ impl Value {
         match self {
             Self::Words(_) | Self::Text(_) => "a string",
             Self::Integer(_) => "a number",
+            Self::Boolean(_) => "a boolean",
             Self::List(_) => "a list",
             Self::Other(kind) => kind,
         }

@@ -62,7 +62,7 @@ pub enum BusMessage {
 }
 
 /// Somebody who waits, as another shard has to know them.
-#[derive(Clone, Debug)]
+#[derive(Clone, derive_more::Debug)]
 pub struct Offer {
     /// Who.
     pub who: Address,
@@ -75,8 +75,10 @@ pub struct Offer {
     /// Only somebody who shares an interest and a language.
     pub strict: bool,
     /// Normalised and sorted.
+    #[debug("{} of them", interests.len())]
     pub interests: Vec<Box<str>>,
     /// Sorted.
+    #[debug("{} of them", langs.len())]
     pub langs: Vec<Lang>,
     /// Whom they know.
     pub known: Option<Box<Known>>,
@@ -113,13 +115,14 @@ pub struct ChatMessage {
 }
 
 /// What one half of a chat tells the other.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum ChatBody {
     /// The claim is taken, the chat is on: always number 0.
     Accept {
         /// Who was asked.
         b: PersonId,
         /// Interests that both named.
+        #[debug("{} of them", shared.len())]
         shared: Vec<Box<str>>,
     },
     /// A frame for the stranger.
@@ -166,7 +169,7 @@ pub struct LinkMessage {
 }
 
 /// What one end of a link tells the other.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum LinkBody {
     /// To the home: a HELLO wants to resume this session. Number 0; asked again until there is an answer.
     Attach {
@@ -178,7 +181,7 @@ pub enum LinkBody {
     /// From the home: there is no such session.
     NoSession,
     /// To the home: a frame for the server.
-    Control(ControlKind, Bytes),
+    Control(ControlKind, #[debug("{} bytes", _1.len())] Bytes),
     /// To the home: a frame for the stranger; from it: a frame from the stranger.
     Relay(RelayFrame),
     /// To the home: relayed bytes that left the channel's queue; from it: relayed bytes taken.
@@ -192,9 +195,9 @@ pub enum LinkBody {
     /// To the home: the connection is gone. Not counted.
     Closed,
     /// From the home: a frame of the server.
-    Send(Bytes),
+    Send(#[debug("{} bytes", _0.len())] Bytes),
     /// From the home: close it. Not counted.
-    Close(CloseCode, Bytes),
+    Close(CloseCode, #[debug("{} bytes", _1.len())] Bytes),
     /// From the home: read, or don't.
     Read(bool),
     /// From the home: in a chat, or not.

@@ -58,13 +58,14 @@ pub enum ServerKind {
 }
 
 /// A complete frame from a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, derive_more::Debug, PartialEq, Eq)]
 pub enum Frame {
     /// Meant for the server.
     Control {
         /// Its type.
         kind: ControlKind,
         /// JSON, or nothing.
+        #[debug("{} bytes", payload.len())]
         payload: Bytes,
     },
     /// Meant for the stranger.
@@ -131,12 +132,14 @@ fn judge(header: [u8; FRAME_HEADER_BYTES]) -> Result<(Kind, usize), FrameFault> 
 }
 
 /// A frame of which some bytes are missing.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 struct Partial {
     kind: Kind,
     missing: usize,
     /// Slices of what came in, large ones; then, in `tail`, small ones copied together.
+    #[debug("{} of them", slices.len())]
     slices: Vec<Bytes>,
+    #[debug("{} bytes", tail.len())]
     tail: BytesMut,
 }
 
@@ -172,13 +175,15 @@ impl Partial {
 ///
 /// Call [`push`](Self::push) with what came, then [`next`](Self::next) until it gives `None`; to stop in between is
 /// allowed, and the rest is kept.
-#[derive(Debug, Default)]
+#[derive(derive_more::Debug, Default)]
 pub struct FrameDecoder {
     /// What has come and is not yet part of a frame.
+    #[debug("{} bytes", current.len())]
     current: Bytes,
     /// A frame that has begun; its bytes come before `current`.
     partial: Option<Box<Partial>>,
     /// The first bytes of a header that is not complete.
+    #[debug("{header_bytes} bytes")]
     header: [u8; FRAME_HEADER_BYTES],
     header_bytes: u8,
 }

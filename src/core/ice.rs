@@ -9,34 +9,31 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::io::Time;
+use crate::privacy::Hidden;
 
 /// The operator's TURN servers.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct IceConfig {
     /// `turn:` and `stun:` URLs, given to browsers as they are.
     pub urls: Vec<String>,
     /// coturn's `static-auth-secret`.
-    pub secret: Vec<u8>,
+    pub secret: Hidden<Vec<u8>>,
     /// How long a credential is good, in seconds.
     pub ttl_s: u64,
     /// The moment `Time(0)` in seconds since 1970: the core has no clock.
     pub unix_s_at_zero: u64,
 }
 
-impl std::fmt::Debug for IceConfig {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "IceConfig {{ {} urls, ttl {} s }}", self.urls.len(), self.ttl_s)
-    }
-}
-
 /// One entry of iceServers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, derive_more::Debug, PartialEq, Eq, Serialize)]
 pub struct IceServer<'a> {
     /// Where it is.
     pub urls: &'a [String],
     /// Until when, and whose.
+    #[debug("{} bytes", username.len())]
     pub username: String,
     /// The proof.
+    #[debug("{} bytes", credential.len())]
     pub credential: String,
 }
 
@@ -45,7 +42,7 @@ impl IceConfig {
     pub fn server(&self, now: Time, random: u64) -> IceServer<'_> {
         let expires = self.unix_s_at_zero + now.0 / 1_000_000 + self.ttl_s;
         let username = format!("{expires}:{random:016x}");
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.secret);
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.secret.expose());
         let credential = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
         IceServer { urls: &self.urls, username, credential }
     }
@@ -64,7 +61,7 @@ mod tests {
     fn a_credential_is_what_coturn_computes() {
         let config = IceConfig {
             urls: vec!["turn:turn.example.org:3478".to_owned()],
-            secret: b"north".to_vec(),
+            secret: Hidden::new(b"north".to_vec()),
             ttl_s: 600,
             unix_s_at_zero: 1_700_000_000,
         };

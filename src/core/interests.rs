@@ -59,8 +59,9 @@ impl BuildHasher for Keyed {
     }
 }
 
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 struct Interned {
+    #[debug("{} bytes", text.len())]
     text: Box<str>,
     holders: u32,
 }

@@ -62,11 +62,13 @@ pub enum CloseCode {
 /// The bytes of one whole frame, header included, as slices of the buffers they arrived in.
 ///
 /// Most frames are one slice; `rest` allocates only when a frame spans datagrams.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, derive_more::Debug, Default, PartialEq, Eq)]
 pub struct FrameBytes {
     /// The first slice.
+    #[debug("{} bytes", first.len())]
     pub first: Bytes,
     /// The slices after it, in order.
+    #[debug("{} of them", rest.len())]
     pub rest: Vec<Bytes>,
 }
 
@@ -121,13 +123,14 @@ pub enum Relayed {
 }
 
 /// Effects other than forwarding, in the order in which they have to happen.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum Output {
     /// Write this whole frame (header included) to the channel, after what was written before.
     Send {
         /// The channel.
         link: LinkId,
         /// Header and payload.
+        #[debug("{} bytes", frame.len())]
         frame: Bytes,
     },
     /// Close the session with this code and reason. The link is gone: the driver names it no more.
@@ -137,6 +140,7 @@ pub enum Output {
         /// Why, for a program.
         code: CloseCode,
         /// Why, in the form of PROTOCOL.md section 6; at most 1,024 bytes.
+        #[debug("{} bytes", reason.len())]
         reason: Bytes,
     },
     /// Read from this channel (`true`), or leave its bytes where back-pressure reaches the sender (`false`).

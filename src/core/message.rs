@@ -37,17 +37,19 @@ pub struct Hello {
 }
 
 /// FIND, checked.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(derive_more::Debug, PartialEq, Eq)]
 pub struct Find {
     /// The client's counter.
     pub n: u64,
     /// Text or video.
     pub mode: Mode,
     /// Normalised, sorted, without duplicates.
+    #[debug("{} of them", interests.len())]
     pub interests: Vec<String>,
     /// Only somebody who shares an interest and a language.
     pub strict: bool,
     /// Sorted, without duplicates.
+    #[debug("{} of them", langs.len())]
     pub langs: Vec<Lang>,
 }
 

@@ -40,10 +40,11 @@ pub struct Trunk {
 }
 
 /// A HELLO that waits for the home's answer, and what came after it.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 struct Asking {
     token: Token,
     until: Time,
+    #[debug("{} of them", frames.len())]
     frames: Vec<(ControlKind, Bytes)>,
 }
 

@@ -114,7 +114,7 @@ pub fn welcome(token: &Token, resumed: bool, online: u64, chat: Option<ResumedCh
         chat: Option<ResumedChat<'a>>,
     }
     let text = token.encode();
-    let session = std::str::from_utf8(&text).unwrap_or_default();
+    let session = std::str::from_utf8(text.expose()).unwrap_or_default();
     frame(
         ServerKind::Welcome,
         &Welcome { session, resumed, resume_s: RESUME_S, online: round_online(online), chat },

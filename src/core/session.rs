@@ -128,7 +128,7 @@ pub enum Stranger {
 }
 
 /// What a half of a chat knows about the other half on another shard.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub struct Across {
     /// Its shard.
     pub shard: ShardId,
@@ -145,6 +145,7 @@ pub struct Across {
     /// Relayed bytes out of the way on this side and not yet told.
     pub owed: usize,
     /// Interests that both named: kept until the other half is heard, for ACCEPT may have to be told again.
+    #[debug("{} of them", shared.len())]
     pub shared: Vec<Box<str>>,
     /// When it was last heard.
     pub heard: Time,

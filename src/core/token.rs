@@ -10,40 +10,31 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
 
 use super::io::ShardId;
+use crate::privacy::Hidden;
 
 const SECRET_BYTES: usize = 16;
 const TOKEN_BYTES: usize = 2 + 4 + SECRET_BYTES;
 /// A token's length as text.
 pub const TOKEN_CHARACTERS: usize = (TOKEN_BYTES * 4).div_ceil(3);
 
-/// 128 random bits, compared in constant time and wiped when they are let go.
-#[derive(Clone)]
-pub struct Secret([u8; SECRET_BYTES]);
+/// 128 random bits, compared in constant time, never printed and wiped when they are let go.
+#[derive(Clone, Debug)]
+pub struct Secret(Hidden<[u8; SECRET_BYTES]>);
 
 impl Secret {
     /// A new secret from a generator's bytes.
     pub fn new(random: impl FnOnce(&mut [u8])) -> Self {
         let mut bytes = [0; SECRET_BYTES];
         random(&mut bytes);
-        Self(bytes)
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.zeroize();
+        let secret = Self(Hidden::new(bytes));
+        bytes.zeroize();
+        secret
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Secret")
+        self.0.expose().ct_eq(other.0.expose()).into()
     }
 }
 
@@ -60,16 +51,18 @@ pub struct Token {
 
 impl Token {
     /// As text, for WELCOME.
-    pub fn encode(&self) -> [u8; TOKEN_CHARACTERS] {
+    pub fn encode(&self) -> Hidden<[u8; TOKEN_CHARACTERS]> {
         let mut bytes = [0; TOKEN_BYTES];
         bytes[..2].copy_from_slice(&self.shard.0.to_be_bytes());
         bytes[2..6].copy_from_slice(&self.slot.to_be_bytes());
-        bytes[6..].copy_from_slice(&self.secret.0);
+        bytes[6..].copy_from_slice(self.secret.0.expose());
         let mut text = [0; TOKEN_CHARACTERS];
         let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
         debug_assert_eq!(written.ok(), Some(TOKEN_CHARACTERS));
         bytes.zeroize();
-        text
+        let hidden = Hidden::new(text);
+        text.zeroize();
+        hidden
     }
 
     /// From text; anything that is not a token of this version is `None`.
@@ -96,7 +89,7 @@ mod tests {
     fn a_token_survives_the_wire_and_anything_else_is_refused() {
         let token = Token { shard: ShardId(513), slot: 70_000, secret: Secret::new(|to| to.fill(0xfb)) };
         let text = token.encode();
-        let text = std::str::from_utf8(&text).expect("base64url");
+        let text = std::str::from_utf8(text.expose()).expect("base64url");
         assert_eq!(text.len(), TOKEN_CHARACTERS);
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
         assert_eq!(Token::decode(text), Some(token));

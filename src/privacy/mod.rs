@@ -1,7 +1,10 @@
 //! Around the six steps: what makes a person's traces go away.
 
+mod hidden;
+pub mod memory;
 mod stack;
 mod wipe;
 
+pub use hidden::{Hidden, PeerAddress};
 pub use stack::wipe_dead_frames;
 pub use wipe::Wiping;

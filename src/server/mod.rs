@@ -182,7 +182,7 @@ fn ice(config: &Config) -> Option<IceConfig> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Some(IceConfig {
         urls: turn.urls.clone(),
-        secret: turn.secret.to_vec(),
+        secret: turn.secret.clone(),
         ttl_s: turn.ttl.as_secs(),
         unix_s_at_zero: now.as_secs(),
     })

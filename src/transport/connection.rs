@@ -22,7 +22,7 @@ pub const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
 pub const H3_EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 
 /// Where a connection is on its way through the six steps.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum Phase {
     /// Until the client's Finished, or this moment.
     Handshake {
@@ -43,6 +43,7 @@ pub enum Phase {
         /// The close code.
         code: CloseCode,
         /// The reason.
+        #[debug("{} bytes", reason.len())]
         reason: Bytes,
     },
     /// The session is over; the client closes the connection, or the server does at this moment.
@@ -55,10 +56,10 @@ pub enum Phase {
 }
 
 /// Bytes that the session layer wants written, in order, when QUIC has no room for them at once.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum Blocked {
     /// Bytes for a stream.
-    Write(StreamId, Bytes),
+    Write(StreamId, #[debug("{} bytes", _1.len())] Bytes),
     /// The end of a stream.
     Finish(StreamId),
     /// A stream of the server's own.
@@ -316,12 +317,12 @@ impl Conn {
 }
 
 /// What a passed deadline means.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum Due {
     /// The connection is not needed or not wanted any more.
     GiveUp(&'static str),
     /// The channel had its chance: the session's close goes out.
-    Close(CloseCode, Bytes),
+    Close(CloseCode, #[debug("{} bytes", _1.len())] Bytes),
     /// Nothing was heard of a client in a chat.
     Silent,
     /// A client takes nothing of what is pending.

@@ -25,12 +25,12 @@ struct Segment {
     relayed: usize,
 }
 
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 enum Data {
     /// Small frames, copied behind each other; nothing else refers to the buffer.
-    Gathered(Vec<u8>),
+    Gathered(#[debug("{} bytes", _0.len())] Vec<u8>),
     /// A slice of a receive buffer.
-    Slice(Bytes),
+    Slice(#[debug("{} bytes", _0.len())] Bytes),
 }
 
 impl Data {

@@ -5,6 +5,7 @@ use anoncam::core::ice::IceConfig;
 use anoncam::core::io::{ChatId, CloseCode};
 use anoncam::core::pause::Paused;
 use anoncam::core::shard::Shard;
+use anoncam::privacy::Hidden;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -197,7 +198,7 @@ fn while_newcomers_are_paused_who_was_there_may_come_back() {
 fn video_chats_get_turn_credentials_and_fresh_ones_in_time() {
     let ice = IceConfig {
         urls: vec!["turn:t:3478".into()],
-        secret: b"s".to_vec(),
+        secret: Hidden::new(b"s".to_vec()),
         ttl_s: 600,
         unix_s_at_zero: 1_000,
     };

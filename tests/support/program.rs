@@ -9,11 +9,16 @@ use std::thread::JoinHandle;
 
 /// The program with these arguments, in an environment without settings.
 pub fn anoncam(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_anoncam"));
+    anoncam_through(&[], arguments)
+}
+
+fn anoncam_through(through: &[&str], arguments: &[&str]) -> Command {
+    let line = [through, &[env!("CARGO_BIN_EXE_anoncam")], arguments].concat();
+    let mut command = Command::new(line[0]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ANONCAM_")) {
         command.env_remove(name);
     }
-    command.args(arguments).stdin(Stdio::null());
+    command.args(&line[1..]).stdin(Stdio::null());
     command
 }
 
@@ -38,8 +43,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_through(&[], arguments)
+    }
+
+    /// Starts it by another program that takes a command line as its last arguments.
+    pub fn start_through(through: &[&str], arguments: &[&str]) -> Self {
         let ports = ["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0"];
-        Self::run(&mut anoncam(&[&ports, arguments].concat()))
+        Self::run(&mut anoncam_through(through, &[&ports, arguments].concat()))
     }
 
     /// Runs a command that becomes the server program, and waits until it says where it is.

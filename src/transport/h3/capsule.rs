@@ -12,18 +12,20 @@ use super::varint::VarintReader;
 use crate::limits::CLOSE_REASON_BYTES;
 
 /// The peer closes the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, derive_more::Debug, PartialEq, Eq)]
 pub struct CloseCapsule {
     /// The application's code.
     pub code: u32,
     /// The application's reason: UTF-8, at most 1,024 bytes.
+    #[debug("{} bytes", reason.len())]
     pub reason: Bytes,
 }
 
 /// A close capsule that is being read.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub struct CloseReader {
     expected: usize,
+    #[debug("{} bytes", bytes.len())]
     bytes: Vec<u8>,
 }
 

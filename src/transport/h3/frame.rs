@@ -67,12 +67,12 @@ impl Packed {
 }
 
 /// What a [`FrameReader`] found next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(derive_more::Debug, PartialEq, Eq)]
 pub enum FramePart {
     /// A frame begins; its payload has this many bytes.
     Header(FrameKind, u64),
     /// The next bytes of its payload; `last` when none follow. An empty payload gives one empty, last part.
-    Payload(FrameKind, Bytes, /* last */ bool),
+    Payload(FrameKind, #[debug("{} bytes", _1.len())] Bytes, /* last */ bool),
 }
 
 /// Where a stream stands between and within frames.

@@ -22,7 +22,7 @@ pub enum Verdict {
 }
 
 /// What is known of a request. The bits of `seen` are names.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a judgement of its own.
 pub struct Head {
     seen: u16,
@@ -39,6 +39,7 @@ pub struct Head {
     host: u64,
     /// The field that is being read, its value if it is one to look at, and the value's length.
     name: Name,
+    #[debug("{value_bytes} bytes")]
     value: [u8; FIELD_VALUE_BYTES],
     value_bytes: usize,
     hash: u64,

@@ -58,13 +58,14 @@ impl StreamId {
 }
 
 /// What became of bytes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(derive_more::Debug, PartialEq, Eq)]
 pub enum Received {
     /// The layer used them up.
     Consumed,
     /// They belong to the channel: the hot path, returned as they came and never queued.
     Channel {
         /// The bytes.
+        #[debug("{} bytes", data.len())]
         data: Bytes,
         /// Whether the channel ends after them.
         fin: bool,
@@ -72,7 +73,7 @@ pub enum Received {
 }
 
 /// What the driver has to do, in this order.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(derive_more::Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Open a unidirectional stream and tell its id with [`Session::handle_uni_opened`].
     OpenUni,
@@ -81,6 +82,7 @@ pub enum Effect {
         /// The stream.
         id: StreamId,
         /// The bytes: at most a response or a close capsule.
+        #[debug("{} bytes", data.len())]
         data: Bytes,
     },
     /// End the sending side after what was written.
@@ -109,6 +111,7 @@ pub enum Effect {
         /// The stream.
         id: StreamId,
         /// Bytes that came with the channel's header: the first of the channel, often none.
+        #[debug("{} bytes", data.len())]
         data: Bytes,
         /// Whether the channel ends after them.
         fin: bool,
@@ -118,6 +121,7 @@ pub enum Effect {
         /// The client's code, 0 without a capsule.
         code: u32,
         /// The client's reason.
+        #[debug("{} bytes", reason.len())]
         reason: Bytes,
     },
     /// Close the connection: the client broke HTTP/3.

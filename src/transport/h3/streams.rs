@@ -49,10 +49,11 @@ pub(super) enum Role {
 }
 
 /// A WebTransport stream that came before its session.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub(super) struct Waiting {
     pub session: StreamId,
     /// What came in one piece with the stream's header. The stream is not readable any further.
+    #[debug("{} bytes", data.len())]
     pub data: Bytes,
     pub fin: bool,
 }

@@ -68,9 +68,10 @@ impl Name {
 const KNOWN_BYTES: usize = 17;
 
 /// Collects a literal name, as far as it can still be one that matters.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, derive_more::Debug, Default)]
 pub struct NameReader {
     /// The first bytes. What follows is counted only: then it is no name that matters.
+    #[debug("{len} bytes")]
     bytes: [u8; KNOWN_BYTES],
     len: u32,
     invalid: bool,

@@ -16,9 +16,10 @@ impl Dice {
 }
 
 /// What a driver sees, with the bytes of the channel joined.
-#[derive(Debug, Default, PartialEq)]
+#[derive(derive_more::Debug, Default, PartialEq)]
 struct Seen {
     effects: Vec<Effect>,
+    #[debug("{} bytes", channel.len())]
     channel: Vec<u8>,
 }
 
