@@ -27,7 +27,7 @@ pub const RESUME_READING_BYTES: usize = HOLD_BYTES / 2;
 /// Relayed bytes out of the way on another shard are told in steps of this many. Two such steps lie below
 /// [`RESUME_READING_BYTES`], so a sender is never left unread for a credit that was not worth telling.
 pub const CREDIT_BYTES: usize = 8_192;
-/// A session without a connection is kept for so long, in seconds (PROTOCOL.md section 4).
+/// A session without a connection is kept for so long, in seconds (PROTOCOL.md section 4), unless configured shorter.
 pub const RESUME_S: u64 = 60;
 /// HELLO has to come within this time.
 pub const HELLO_MS: u64 = 5_000;
@@ -142,7 +142,7 @@ pub const RECV_SLOT_BYTES: usize = 1_536;
 /// Kernel buffer of a shard's socket in bytes, each way, where the system allows it: 50 ms at 100,000 small datagrams a second.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// How often a shard wipes what would show who was there: dead stack frames, receive metadata, vacated slots. An address
+/// How often a shard wipes, unless it is configured to do so more often, what would show who was there: dead stack frames, receive metadata, vacated slots. An address
 /// is promised to be gone 5 minutes after its connection.
 pub const FORGET_MS: u64 = 60_000;
 /// Vacated slots that are covered or given back in one turn, at about 4 us each.

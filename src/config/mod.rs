@@ -62,6 +62,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where `anoncam SUBCOMMAND` reaches this server (a Unix socket); `None` means nowhere.
     pub control: Option<PathBuf>,
+    /// How long traces of people are kept.
+    pub retention: Retention,
     /// Whether the memory is kept out of swap.
     pub lock_memory: bool,
     /// Whether a debugger of the same user may read the memory: for tests that search it, never in production.
@@ -88,6 +90,24 @@ pub struct Turn {
     pub secret: Hidden<Vec<u8>>,
     /// How long a credential is good.
     pub ttl: Duration,
+}
+
+/// How long traces of people are kept. By default as long as the policy allows at most; a configuration can only shorten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// A session without a connection, for its owner to come back.
+    pub resume: Duration,
+    /// What is left of a connection that has gone, until the next wiping.
+    pub forget: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            resume: Duration::from_secs(limits::RESUME_S),
+            forget: Duration::from_millis(limits::FORGET_MS),
+        }
+    }
 }
 
 /// What the server promises, and to whom.
@@ -170,6 +190,7 @@ impl Default for Config {
             turn: None,
             metrics: None,
             control: None,
+            retention: Retention::default(),
             lock_memory: false,
             dumpable_for_tests: false,
             warnings: Vec::new(),

@@ -162,6 +162,26 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "retention.resume_s",
+        about: "Seconds that a session without a connection is kept. Default 60. Shorter means more chats that end when a \
+                phone changes its network.",
+        apply: |draft, value| {
+            let resume = value.integer(1..=limits::RESUME_S)?;
+            draft.config.retention.resume = std::time::Duration::from_secs(resume);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "retention.forget_s",
+        about: "Seconds between two rounds of wiping what people who have gone left in memory. Default 60. A round costs \
+                a shard about 4 us for each connection that was there.",
+        apply: |draft, value| {
+            let forget = value.integer(1..=limits::FORGET_MS / 1_000)?;
+            draft.config.retention.forget = std::time::Duration::from_secs(forget);
+            Ok(())
+        },
+    },
+    Setting {
         key: "turn.urls",
         about: "TURN and STUN URLs for video, such as [\"turn:relay.example:3478\"]. Default none. \
                 A relayed call costs the relay both directions of its video.",

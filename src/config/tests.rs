@@ -86,6 +86,15 @@ fn a_mistake_is_told_with_its_line_its_key_and_what_is_allowed() {
         ("sesions = 2", "anoncam.toml:1: sesions: unknown key, allowed are listen, site"),
         ("[turn]\nttl = 90", "anoncam.toml:2: turn.ttl: unknown key, did you mean turn.ttl_s?"),
         ("[turn]\nttl_s = 5", "anoncam.toml:2: turn.ttl_s: 5 is out of range, allowed is 60 to 3600"),
+        ("lock_memory = 1", "anoncam.toml:1: lock_memory: a number where a boolean belongs, allowed is true"),
+        (
+            "[retention]\nresume_s = 61",
+            "anoncam.toml:2: retention.resume_s: 61 is out of range, allowed is 1 to 60",
+        ),
+        (
+            "[retention]\nforget_s = 0",
+            "anoncam.toml:2: retention.forget_s: 0 is out of range, allowed is 1 to 60",
+        ),
         ("log = \"loud\"", "anoncam.toml:1: log: \"loud\" is not a log level, allowed is off, error"),
         (
             "listen = \"4433\"",
@@ -178,6 +187,9 @@ fn a_production_server_knows_its_own_name() {
         !format!("{config:?}").contains("hush") && !config.to_string().contains("hush"),
         "secrets stay secret"
     );
+
+    let refusal = world.load(&["--dumpable-for-tests"], &[]).expect_err("nobody reads the memory here");
+    assert!(refusal.starts_with("--dumpable-for-tests: not in production"), "{refusal}");
 
     write("key.pem", "not a key");
     let complaint = world.check().expect_err("a refusal");

@@ -10,7 +10,7 @@ use super::reply::{self, ResumedChat};
 use super::session::{Rate, Reports, Session, Stage};
 use super::shard::Shard;
 use super::token::{Secret, Token};
-use crate::limits::{RESUME_S, RETRY_AFTER_MS};
+use crate::limits::RETRY_AFTER_MS;
 
 impl Shard {
     /// The first frame of a channel of this shard.
@@ -68,7 +68,7 @@ impl Shard {
             state.session = Some(id);
         }
         let token = Token { shard: self.config.id, slot: id.0, secret };
-        self.send(link, reply::welcome(&token, false, self.online, None));
+        self.send(link, reply::welcome(&token, None, self.config.resume_ms / 1_000, self.online));
         self.rearm(id);
     }
 
@@ -119,7 +119,7 @@ impl Shard {
         let chat = in_chat.map(|(_, role, mode, away)| {
             ResumedChat::new(number, role, mode, away, self.ice_server(mode, now, random))
         });
-        let frame = reply::welcome(token, true, self.online, chat);
+        let frame = reply::welcome(token, Some(chat), self.config.resume_ms / 1_000, self.online);
         self.send(link, frame);
         if let Some((_, _, _, away)) = in_chat {
             self.counts.both_resumed += u64::from(away);
@@ -169,7 +169,7 @@ impl Shard {
     }
 
     /// When a session without a channel is forgotten.
-    pub(super) fn forgotten_at(session: &Session) -> Time {
-        session.since.plus_ms(RESUME_S * 1_000)
+    pub(super) fn forgotten_at(&self, session: &Session) -> Time {
+        session.since.plus_ms(self.config.resume_ms)
     }
 }

@@ -8,7 +8,6 @@ use super::ice::IceServer;
 use super::io::ChatId;
 use super::pairing::Mode;
 use super::token::Token;
-use crate::limits::RESUME_S;
 
 /// Which of the two makes the first offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +102,8 @@ pub fn round_online(online: u64) -> u64 {
     }
 }
 
-/// WELCOME.
-pub fn welcome(token: &Token, resumed: bool, online: u64, chat: Option<ResumedChat>) -> Bytes {
+/// WELCOME to a fresh session, or (`resumed`) to one that came back with its chat, if it was in one.
+pub fn welcome(token: &Token, resumed: Option<Option<ResumedChat>>, resume_s: u64, online: u64) -> Bytes {
     #[derive(Serialize)]
     struct Welcome<'a> {
         session: &'a str,
@@ -117,7 +116,13 @@ pub fn welcome(token: &Token, resumed: bool, online: u64, chat: Option<ResumedCh
     let session = std::str::from_utf8(text.expose()).unwrap_or_default();
     frame(
         ServerKind::Welcome,
-        &Welcome { session, resumed, resume_s: RESUME_S, online: round_online(online), chat },
+        &Welcome {
+            session,
+            resumed: resumed.is_some(),
+            resume_s,
+            online: round_online(online),
+            chat: resumed.flatten(),
+        },
     )
 }
 

@@ -30,6 +30,7 @@ use super::rendezvous::Rendezvous;
 use super::session::Session;
 use super::waiting::Room;
 use super::wheel::Wheel;
+use crate::limits::RESUME_S;
 
 /// What a shard is told once.
 #[derive(Clone, Debug)]
@@ -42,14 +43,23 @@ pub struct ShardConfig {
     pub max_sessions: u32,
     /// TURN servers for video; without them `ice` is empty.
     pub ice: Option<IceConfig>,
+    /// For how long a session without a connection is kept, in ms: at most [`RESUME_S`].
+    pub resume_ms: u64,
     /// Whether FINDs and other control frames are limited by rate. Off in development, so that load can be measured.
     pub limit_rates: bool,
 }
 
 impl Default for ShardConfig {
-    /// One shard, a million sessions, no TURN, rates limited.
+    /// One shard, a million sessions, no TURN, sessions resumed as long as the protocol allows, rates limited.
     fn default() -> Self {
-        Self { id: ShardId(0), shards: 1, max_sessions: 1_000_000, ice: None, limit_rates: true }
+        Self {
+            id: ShardId(0),
+            shards: 1,
+            max_sessions: 1_000_000,
+            ice: None,
+            resume_ms: RESUME_S * 1_000,
+            limit_rates: true,
+        }
     }
 }
 

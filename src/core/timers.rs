@@ -29,7 +29,7 @@ impl Shard {
     }
 
     fn due(&self, session: &Session) -> Option<Time> {
-        let away = session.link.is_none().then(|| Self::forgotten_at(session));
+        let away = session.link.is_none().then(|| self.forgotten_at(session));
         let stage = match &session.stage {
             Stage::Idle => away.is_none().then(|| session.since.plus_ms(IDLE_MS)),
             Stage::Waiting(waiting) => Self::wait_due(waiting),
@@ -45,7 +45,7 @@ impl Shard {
 
     fn chat_due_at(&self, session: &Session, chat: &Chat) -> Option<Time> {
         let silent = session.link.and_then(|link| self.link(link)).is_some_and(|link| link.silent);
-        let silent = silent.then(|| Self::forgotten_at(session));
+        let silent = silent.then(|| self.forgotten_at(session));
         let across = match &chat.stranger {
             Stranger::Here(_) => None,
             Stranger::There(across) => Some(across.due()),
@@ -56,7 +56,7 @@ impl Shard {
     /// A session's timer has fired.
     pub(super) fn session_due(&mut self, now: Time, id: SessionId) {
         let Some(session) = self.sessions.get(id.0) else { return };
-        let expired = now >= Self::forgotten_at(session);
+        let expired = now >= self.forgotten_at(session);
         match (session.link, &session.stage) {
             (None, _) if expired => return self.forget(now, id),
             (Some(link), Stage::Idle) if now >= session.since.plus_ms(IDLE_MS) => {

@@ -170,6 +170,7 @@ fn engine_config(
         shard_buffer_bytes: config.shard_buffer_bytes,
         // A load on loopback shall measure the server, not its limits.
         limit_rates: config.mode() == Mode::Production,
+        retention: config.retention,
         ice: ice(config),
         counters: Arc::clone(counters),
     })

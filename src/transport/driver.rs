@@ -10,7 +10,7 @@
 //! 5. every connection that has something to do: read, decide, write, transmit
 //! 6. messages to other shards, one wake-up each
 //!
-//! Once a minute it forgets: what dead stack frames, receive metadata and vacated slots would tell about people who
+//! Once a minute, or as often as is configured, it forgets: what dead stack frames, receive metadata and vacated slots would tell about people who
 //! have gone. Then it sleeps until a datagram, a message or a deadline.
 
 use std::io;
@@ -113,12 +113,12 @@ impl<'a> Driver<'a> {
         Ok(more || (self.hub.has_work() && self.unsent.is_none()))
     }
 
-    /// Once a minute wipes what would show who was there. Apart from [`Driver::turn`], whose frames are dead by now.
+    /// Wipes what would show who was there. Apart from [`Driver::turn`], whose frames are dead by now.
     /// Returns whether there is more to forget at once.
     fn forget(&mut self) -> bool {
         let (instant, now) = self.hub.clock.now();
         if now >= self.forget_at {
-            self.forget_at = now.plus_ms(limits::FORGET_MS);
+            self.forget_at = now.plus_ms(self.hub.forget_ms);
             self.io.forget();
             // Empty, but its memory keeps the last answers' addresses until it is freed.
             self.responses = Vec::new();

@@ -20,6 +20,7 @@ use super::h3;
 use super::hub::{Hub, HubParts};
 use super::quic;
 use super::socket::{self, Datagrams};
+use crate::config::Retention;
 use crate::core::ice::IceConfig;
 use crate::core::io::ShardId;
 use crate::core::shard::{Shard, ShardConfig};
@@ -44,6 +45,8 @@ pub struct EngineConfig {
     pub shard_buffer_bytes: usize,
     /// Whether a session's requests are limited by rate.
     pub limit_rates: bool,
+    /// How long traces of people are kept.
+    pub retention: Retention,
     /// How credentials for the TURN relay are made, if there is one.
     pub ice: Option<IceConfig>,
     /// What is counted.
@@ -227,6 +230,7 @@ impl ShardThread {
             shards: config.shards,
             max_sessions: max_sessions as u32,
             limit_rates: config.limit_rates,
+            resume_ms: config.retention.resume.as_millis() as u64,
             ice: config.ice.clone(),
         };
         Ok(Hub::new(HubParts {
@@ -246,6 +250,7 @@ impl ShardThread {
                 max_connections: max_sessions + limits::EXTRA_CONNECTIONS,
             },
             buffer_cap: config.shard_buffer_bytes,
+            forget_ms: config.retention.forget.as_millis() as u64,
         }))
     }
 }

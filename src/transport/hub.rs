@@ -64,6 +64,8 @@ pub struct Hub {
     pub(super) refused: u64,
     /// What quinn-proto's table still holds of connections that have gone.
     pub(super) vacated: Vacated,
+    /// Time between two rounds of forgetting.
+    pub(super) forget_ms: u64,
 }
 
 /// What a [`Hub`] is made of.
@@ -82,12 +84,14 @@ pub struct HubParts {
     pub admission: Admission,
     /// The cap of all buffers of the shard, in bytes.
     pub buffer_cap: usize,
+    /// Time between two rounds of forgetting.
+    pub forget_ms: u64,
 }
 
 impl Hub {
     /// An empty shard.
     pub fn new(parts: HubParts) -> Self {
-        let HubParts { clock, endpoint, core, policy, bus, admission, buffer_cap } = parts;
+        let HubParts { clock, endpoint, core, policy, bus, admission, buffer_cap, forget_ms } = parts;
         let (_, now) = clock.now();
         Self {
             clock,
@@ -112,6 +116,7 @@ impl Hub {
             opened: 0,
             refused: 0,
             vacated: Vacated::default(),
+            forget_ms,
         }
     }
 
