@@ -287,16 +287,30 @@ pub const MAX_SHARD_BUFFER_MIB: u64 = 65_536;
 pub const DEFAULT_SHARD_BUFFER_MIB: u64 = 256;
 /// Most origins in the configuration; each CONNECT is compared with all.
 pub const MAX_ORIGINS: usize = 32;
-/// Most TURN URLs, and the bytes of one: MATCHED has to hold them beside ten interests.
-pub const MAX_TURN_URLS: usize = 4;
-/// Longest TURN URL, in bytes.
-pub const TURN_URL_BYTES: usize = 200;
+/// Most TURN and STUN URLs: two relays over UDP, TCP and TLS, and their STUN.
+pub const MAX_TURN_URLS: usize = 8;
+/// Longest TURN or STUN URL, in bytes.
+pub const TURN_URL_BYTES: usize = 120;
+/// Most TURN secrets at once: the present one and the one that follows it.
+pub const TURN_SECRETS: usize = 2;
+/// Bytes of one entry of iceServers beside its URLs: names, a user name of 27 letters, a password of 28.
+const ICE_ENTRY_BYTES: usize = 120;
+/// Bytes of MATCHED beside iceServers and the interests.
+const MATCHED_BYTES: usize = 120;
+const _: () = assert!(
+    TURN_SECRETS * (MAX_TURN_URLS * (TURN_URL_BYTES + 3) + ICE_ENTRY_BYTES)
+        + INTERESTS * (4 * INTEREST_CHARACTERS + 3)
+        + MATCHED_BYTES
+        <= CONTROL_PAYLOAD_BYTES,
+    "MATCHED holds all URLs with two credentials, and ten interests in the widest letters"
+);
 /// Longest TURN secret, in bytes.
 pub const TURN_SECRET_BYTES: u64 = 1_024;
-/// Shortest life of a TURN credential, in seconds.
-pub const MIN_TURN_TTL_S: u64 = 60;
+/// Shortest life of a TURN credential, in seconds. Under a minute is for tests: a browser that is slow to gather meets an
+/// expired one.
+pub const MIN_TURN_TTL_S: u64 = 10;
 /// Longest life of a TURN credential, in seconds: what leaks is of no use after it.
-pub const MAX_TURN_TTL_S: u64 = 3_600;
+pub const MAX_TURN_TTL_S: u64 = 600;
 /// Life of a TURN credential unless configured, in seconds.
 pub const DEFAULT_TURN_TTL_S: u64 = 600;
 /// Largest configuration file, in bytes.

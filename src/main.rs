@@ -106,7 +106,7 @@ async fn serve_and_stop(
     notifier: &Notifier,
 ) -> Result<(), Box<dyn std::error::Error>> {
     serve_until_told(&mut signals, &mut server, notifier).await;
-    let drain = server.config().drain;
+    let drain = server.drain();
     notifier.stopping();
     tracing::info!(within_s = drain.as_secs(), "draining; a second signal stops at once");
     let mut stopping = tokio::task::spawn_blocking(move || server.drain_and_stop(drain));
@@ -124,9 +124,9 @@ async fn serve_and_stop(
 async fn serve_until_told(signals: &mut Signals, server: &mut Server, notifier: &Notifier) {
     while next_request(signals, server).await == Request::Reload {
         notifier.reloading();
-        match server.reload_certificate() {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+        match server.reload() {
+            Ok(reloaded) => tracing::info!("{reloaded}"),
+            Err(error) => tracing::error!("{error}"),
         }
         notifier.ready();
     }

@@ -169,8 +169,19 @@ fn a_running_server_takes_orders_on_its_control_socket() {
     assert_eq!(told(&["resume", "new"]), "paused: video\n");
     assert_eq!(told(&["resume"]), "nothing is paused\n");
     assert_eq!(ask(&["pause"]).0, Some(2), "what to pause has to be said");
-    let reload = run(&["reload", "--control", path]);
-    assert_eq!(reload.status.code(), Some(0), "{}", stderr(&reload));
+    let read_again = "configuration, certificate and secrets were read again";
+    assert_eq!(told(&["reload"]), format!("{read_again}\n"));
+    let write = |more: &str| std::fs::write(&file, format!("control = {path:?}\n{more}")).expect("a file");
+    write("max_sessions = 1\nshards = 7\nlog = \"off\"\n");
+    let changed = format!("{read_again}; changed: log, max_sessions; needs a restart: shards\n");
+    assert_eq!(told(&["reload"]), changed);
+    write("max_sessions = 0\n");
+    let (code, _, refused) = ask(&["reload"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        refused.starts_with("anoncam: nothing was changed:\n")
+            && refused.contains("anoncam.toml:2: max_sessions: 0")
+    );
     let drain = run(&["drain", "--control", path]);
     assert_eq!(drain.stdout, b"draining\n");
     assert_eq!(server.wait().0, Some(0));

@@ -23,6 +23,14 @@ fn operations_explains_every_setting_and_no_other() {
 }
 
 #[test]
+fn operations_says_what_a_reload_takes_over() {
+    let text = read("docs/OPERATIONS.md");
+    let told = text.split("A reload takes over").nth(1).and_then(|rest| rest.split("Any other").next());
+    let told: Vec<_> = told.expect("the paragraph").split('`').skip(1).step_by(2).collect();
+    assert_eq!(told, anoncam::config::LIVE);
+}
+
+#[test]
 fn the_example_of_a_production_server_holds_known_settings() {
     let text = read("docs/OPERATIONS.md");
     let example = text.split("A production file:").nth(1).and_then(|rest| rest.split("UDP port").next());

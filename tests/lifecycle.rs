@@ -3,10 +3,12 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use anoncam::config::{Arguments, Config};
 use anoncam::ops::Pausable;
 use anoncam::ops::control::{Order, client};
+use clap::Parser as _;
 use serde_json::json;
 use support::*;
 
@@ -72,6 +74,49 @@ async fn what_the_operator_pauses_is_refused_at_once_and_again_allowed_at_once()
     ada.find(json!({"n": 3, "mode": "video"})).await;
     assert_eq!(ada.expect(WAITING).await["n"], 3);
     world.person().await.hello().await;
+}
+
+#[tokio::test]
+async fn what_is_read_again_takes_effect_while_people_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("anoncam.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "north").unwrap();
+    write("listen = \"127.0.0.1:0\"\nsite = \"127.0.0.1:0\"\nshards = 1\n");
+    let arguments = Arguments::parse_from(["anoncam", "--config", file.to_str().unwrap()]);
+    let world = World::with(|config| *config = Config::load_with(&arguments, []).unwrap());
+    let (mut ada, mut ben) = (world.person().await, world.person().await);
+    ada.hello().await;
+    ben.hello().await;
+    write(
+        "listen = \"127.0.0.1:0\"\nsite = \"127.0.0.1:0\"\nshards = 1\nmax_sessions = 2\n\
+         [turn]\nurls = [\"turn:relay.example\"]\nsecret_file = \"secret\"\n",
+    );
+    world.server().reload().unwrap();
+    until(|| world.server().counters().state().as_str() == "full").await;
+    ada.find(json!({"n": 1, "mode": "video"})).await;
+    ben.find(json!({"n": 1, "mode": "video"})).await;
+    let expires = |matched: &serde_json::Value| -> u64 {
+        assert_eq!(matched["ice"][0]["urls"], json!(["turn:relay.example"]));
+        matched["ice"][0]["username"].as_str().unwrap().split(':').next().unwrap().parse().unwrap()
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for person in [&mut ada, &mut ben] {
+        let expires = expires(&person.expect(MATCHED).await);
+        assert!((now + 540..=now + 660).contains(&expires), "{expires} is 10 minutes from {now}");
+    }
+    // A wrong file changes nothing, and a shard that starts again has what was read last.
+    write("max_sessions = 0\n");
+    assert!(world.server().reload().unwrap_err().contains("max_sessions"));
+    world.server().panic_shard(0);
+    until(|| world.server().counters().sum(|shard| shard.panics.get()) == 1).await;
+    let (mut cleo, mut dora) = (world.person().await, world.person().await);
+    cleo.hello().await;
+    dora.hello().await;
+    cleo.find(json!({"n": 1, "mode": "video"})).await;
+    dora.find(json!({"n": 1, "mode": "video"})).await;
+    expires(&dora.expect(MATCHED).await);
 }
 
 #[tokio::test]

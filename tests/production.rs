@@ -95,11 +95,11 @@ fn a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_not() {
     let site = server.site_addr();
     let second = issue(&files);
     assert!(get(site, "/healthz", &first).is_ok(), "until it is told, it serves the old one");
-    server.reload_certificate().expect("a pair");
+    server.reload().expect("a pair");
     assert!(get(site, "/healthz", &second).is_ok());
     assert!(get(site, "/healthz", &first).is_err(), "the old one is gone");
     std::fs::write(&files.key, "not a key").expect("a file");
-    assert!(server.reload_certificate().is_err());
+    assert!(server.reload().is_err());
     assert!(get(site, "/healthz", &second).is_ok(), "the one in use stays");
     server.drain_and_stop(Duration::ZERO).expect("an end");
 }

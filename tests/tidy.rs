@@ -290,12 +290,13 @@ fn what_people_say_and_where_they_are_is_never_printed() {
 }
 
 /// Names of the values that a log line may carry: numbers of the server's own, its places and its causes.
-const LOGGED: [&str; 11] = [
+const LOGGED: [&str; 12] = [
     "allowed",
     "allowed_kib",
     "error",
     "lost",
     "place",
+    "reloaded",
     "shard",
     "thread",
     "wanted_kib",

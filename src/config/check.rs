@@ -2,21 +2,15 @@
 //!
 //! In: a draft in which every value is right by itself. Out: a [`Config`], or the problems with their places.
 
-use std::path::Path;
-use std::time::Duration;
-
-use zeroize::Zeroizing;
-
 use super::settings::Draft;
-use super::{CertificateFiles, Config, Place, Problem, Turn};
-use crate::privacy::Hidden;
-use crate::{limits, tls};
+use super::{CertificateFiles, Config, Place, Problem, turn};
+use crate::tls;
 
 /// Checks what only shows when settings are seen together.
 pub(super) fn check(draft: Draft) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let certificate = certificate(&draft, &mut problems);
-    let turn = turn(&draft, &mut problems);
+    let turn = turn::check(&draft, &mut problems);
     if draft.cert.is_none() && draft.key.is_none() {
         problems.extend(loopback_only(&draft));
     } else if draft.config.public_url.is_none() {
@@ -35,7 +29,9 @@ pub(super) fn check(draft: Draft) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
+    let secret_file = draft.turn_secret;
     let mut config = Config { certificate, turn, ..draft.config };
+    config.warnings.extend(turn::warnings(secret_file.as_ref()));
     if let (true, Some(url)) = (config.origins.is_empty(), &config.public_url) {
         config.origins.push(site_origin(url, &config));
     }
@@ -79,53 +75,6 @@ fn certificate(draft: &Draft, problems: &mut Vec<Problem>) -> Option<Certificate
             problems.push(draft.problem(setting, error.to_string()));
             None
         }
-    }
-}
-
-fn turn(draft: &Draft, problems: &mut Vec<Problem>) -> Option<Turn> {
-    let (urls, path) = match (&draft.turn_urls, &draft.turn_secret) {
-        (None, None) => {
-            if draft.is_given("turn.ttl_s") {
-                problems.push(
-                    draft.problem("turn.ttl_s", "has no effect without turn.urls and turn.secret_file"),
-                );
-            }
-            return None;
-        }
-        (Some(urls), Some(path)) => (urls.clone(), path),
-        (Some(_), None) => {
-            problems
-                .push(draft.problem("turn.urls", "the relay's secret is missing, set turn.secret_file too"));
-            return None;
-        }
-        (None, Some(_)) => {
-            problems.push(draft.problem("turn.secret_file", "the relay is missing, set turn.urls too"));
-            return None;
-        }
-    };
-    let ttl_s = if draft.turn_ttl_s == 0 { limits::DEFAULT_TURN_TTL_S } else { draft.turn_ttl_s };
-    match read_secret(path) {
-        Ok(secret) => Some(Turn { urls, secret, ttl: Duration::from_secs(ttl_s) }),
-        Err(message) => {
-            problems.push(draft.problem("turn.secret_file", message));
-            None
-        }
-    }
-}
-
-fn read_secret(path: &Path) -> Result<Hidden<Vec<u8>>, String> {
-    use std::io::Read;
-    let mut secret = Zeroizing::new(Vec::with_capacity(limits::TURN_SECRET_BYTES as usize + 1));
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limits::TURN_SECRET_BYTES + 1).read_to_end(&mut secret))
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let trimmed = secret.trim_ascii().to_vec();
-    match trimmed.len() as u64 {
-        0 => Err(format!("{} is empty, it should hold the secret", path.display())),
-        length if length > limits::TURN_SECRET_BYTES => {
-            Err(format!("{} is too long, allowed are {} bytes", path.display(), limits::TURN_SECRET_BYTES))
-        }
-        _ => Ok(Hidden::new(trimmed)),
     }
 }
 

@@ -9,9 +9,11 @@ mod check;
 mod error;
 mod file;
 mod flags;
+mod reload;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod value;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use std::time::Duration;
 
 pub use error::ConfigError;
 pub use flags::{Arguments, Command};
+pub use reload::{Changes, LIVE, Source};
 pub use settings::{SETTINGS, Setting};
 pub use value::LogLevel;
 
@@ -70,6 +73,8 @@ pub struct Config {
     pub dumpable_for_tests: bool,
     /// Things that are allowed and still look like a mistake, for the log.
     pub warnings: Vec<String>,
+    /// Where it can be read again; `None` if a program made it.
+    pub source: Option<Box<Source>>,
 }
 
 /// Where a production certificate lies.
@@ -81,13 +86,13 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// The TURN relay, and what its short-lived credentials are made from.
+/// The TURN relays and STUN servers, and what short-lived credentials are made from.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// `turn:`, `turns:` and `stun:` URLs as an `RTCPeerConnection` takes them.
+    /// `turn:`, `turns:`, `stun:` and `stuns:` URLs as an `RTCPeerConnection` takes them.
     pub urls: Vec<String>,
-    /// The secret shared with the relay (coturn's `static-auth-secret`).
-    pub secret: Hidden<Vec<u8>>,
+    /// What is shared with the relay (coturn's `static-auth-secret`): two while one follows the other, none with STUN alone.
+    pub secrets: Vec<Hidden<Vec<u8>>>,
     /// How long a credential is good.
     pub ttl: Duration,
 }
@@ -144,7 +149,10 @@ impl Config {
         problems.extend(flags::apply_environment(&environment, &mut draft));
         problems.extend(flags::apply_flags(arguments, &mut draft));
         draft.config.dumpable_for_tests = arguments.dumpable_for_tests;
-        finish(draft, problems)
+        let given = draft.given.clone();
+        let mut config = finish(draft, problems)?;
+        config.source = Some(Box::new(Source { arguments: arguments.clone(), given }));
+        Ok(config)
     }
 
     /// Reads and checks one file alone, with neither flags nor environment (`anoncam check-config FILE`).
@@ -194,6 +202,7 @@ impl Default for Config {
             lock_memory: false,
             dumpable_for_tests: false,
             warnings: Vec::new(),
+            source: None,
         }
     }
 }

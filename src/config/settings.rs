@@ -1,8 +1,10 @@
 //! The one table of settings: each with its key, its default, what it can cost, and how a value gets into the draft.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::turn::is_ice_url;
 use super::value::{LogLevel, Value};
 use super::{Config, Place, Problem};
 use crate::limits;
@@ -186,15 +188,14 @@ pub const SETTINGS: &[Setting] = &[
         about: "TURN and STUN URLs for video, such as [\"turn:relay.example:3478\"]. Default none. \
                 A relayed call costs the relay both directions of its video.",
         apply: |draft, value| {
-            let allowed = "turn:, turns: or stun: URLs";
+            let allowed =
+                "turn:, turns:, stun: or stuns: URLs such as \"turn:relay.example:3478?transport=udp\"";
             let urls = value.list(limits::MAX_TURN_URLS, allowed)?;
-            let right = |url: &&String| {
-                url.len() <= limits::TURN_URL_BYTES
-                    && ["turn:", "turns:", "stun:", "stuns:"].iter().any(|scheme| url.starts_with(scheme))
-            };
-            if let Some(wrong) = urls.iter().find(|url| !right(url)) {
+            if let Some(wrong) =
+                urls.iter().find(|url| url.len() > limits::TURN_URL_BYTES || !is_ice_url(url))
+            {
                 return Err(format!(
-                    "\"{wrong}\" is not allowed, allowed are {allowed} of at most 200 bytes"
+                    "\"{wrong}\" is not allowed, allowed are {allowed} of at most 120 bytes"
                 ));
             }
             draft.turn_urls = Some(urls);
@@ -203,7 +204,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "turn.secret_file",
-        about: "File with the secret shared with the relay (coturn: static-auth-secret).",
+        about: "File with the secret shared with the relay (coturn: static-auth-secret), or two, a line each: both make \
+                credentials while one follows the other.",
         apply: |draft, value| {
             value.text("the path of a file").map(|path| draft.turn_secret = Some(draft.directory.join(path)))
         },
@@ -229,6 +231,8 @@ pub(super) struct Draft {
     pub(super) turn_ttl_s: u64,
     /// While the file is read, where it lies: relative paths in it start there. Else empty: they start here.
     pub(super) directory: PathBuf,
+    /// The value of each key that was given last.
+    pub(super) given: BTreeMap<&'static str, Value>,
     /// Where each key was given last.
     places: Vec<(&'static str, Place)>,
 }
@@ -240,6 +244,7 @@ impl Draft {
             return Err(Problem::at(place, unknown(name)));
         };
         (setting.apply)(self, value).map_err(|message| Problem::new(place.clone(), setting.key, message))?;
+        self.given.insert(setting.key, value.clone());
         self.places.push((setting.key, place));
         Ok(())
     }

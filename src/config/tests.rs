@@ -85,7 +85,7 @@ fn a_mistake_is_told_with_its_line_its_key_and_what_is_allowed() {
         ("# note\nshard = 2", "anoncam.toml:2: shard: unknown key, did you mean shards?"),
         ("sesions = 2", "anoncam.toml:1: sesions: unknown key, allowed are listen, site"),
         ("[turn]\nttl = 90", "anoncam.toml:2: turn.ttl: unknown key, did you mean turn.ttl_s?"),
-        ("[turn]\nttl_s = 5", "anoncam.toml:2: turn.ttl_s: 5 is out of range, allowed is 60 to 3600"),
+        ("[turn]\nttl_s = 5", "anoncam.toml:2: turn.ttl_s: 5 is out of range, allowed is 10 to 600"),
         ("lock_memory = 1", "anoncam.toml:1: lock_memory: a number where a boolean belongs, allowed is true"),
         (
             "[retention]\nresume_s = 61",
@@ -182,7 +182,7 @@ fn a_production_server_knows_its_own_name() {
     assert_eq!(config.origins, ["https://chat.example"]);
     assert_eq!(config.public_url.as_deref(), Some("https://chat.example:4433"));
     let turn = config.turn.as_ref().expect("a relay");
-    assert_eq!((turn.secret.expose().as_slice(), turn.ttl.as_secs()), (&b"hush hush"[..], 600));
+    assert_eq!((turn.secrets[0].expose().as_slice(), turn.ttl.as_secs()), (&b"hush hush"[..], 600));
     assert!(
         !format!("{config:?}").contains("hush") && !config.to_string().contains("hush"),
         "secrets stay secret"

@@ -50,6 +50,13 @@ const LEVELS: [(LogLevel, &str); 6] = [
     (LogLevel::Trace, "trace"),
 ];
 
+impl LogLevel {
+    /// The level of a number that `as u8` made of one.
+    pub(crate) fn from_number(number: u8) -> Self {
+        LEVELS.iter().map(|(level, _)| *level).find(|level| *level as u8 == number).unwrap_or(Self::Info)
+    }
+}
+
 impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = LEVELS.iter().find(|(level, _)| level == self).map_or("", |(_, name)| name);

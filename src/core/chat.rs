@@ -5,6 +5,7 @@
 //! sender with too many of them is not read.
 
 use bytes::Bytes;
+use rand::Rng as _;
 
 use super::bus::{ChatBody, Renumber};
 use super::ice::IceServer;
@@ -194,7 +195,6 @@ impl Shard {
 
     /// The stranger is back. If both sides gave the chat a new number at once, the offerer's holds.
     pub(super) fn hear_back(&mut self, now: Time, id: SessionId, renumber: Option<Renumber>) {
-        let random = self.random_u64();
         let Some(chat) = self.sessions.get_mut(id.0).and_then(Session::chat_mut) else { return };
         let was_away = std::mem::replace(&mut chat.stranger_away, false);
         let (before, mode) = (chat.number, chat.mode);
@@ -207,7 +207,8 @@ impl Shard {
         self.counts.renumbered_at_once += u64::from(at_once);
         if adopted.is_some() || was_away {
             let new_chat = adopted.map(|new| new.chat);
-            let frame = reply::back(before, new_chat, self.ice_server(mode, now, random));
+            let ice = if new_chat.is_some() { self.ice_servers(mode, now) } else { Vec::new() };
+            let frame = reply::back(before, new_chat, ice);
             self.tell(id, frame);
         }
         if adopted.is_some() {
@@ -267,26 +268,32 @@ impl Shard {
         Some(chat)
     }
 
-    /// TURN credentials, in a video chat and where there are TURN servers.
-    pub(super) fn ice_server(&self, mode: Mode, now: Time, random: u64) -> Option<IceServer<'_>> {
-        let ice = self.config.ice.as_ref().filter(|_| mode == Mode::Video)?;
-        Some(ice.server(now, random))
+    /// TURN and STUN servers with fresh credentials for a video chat, where the operator has any.
+    pub(super) fn ice_servers(&mut self, mode: Mode, now: Time) -> Vec<IceServer<'_>> {
+        let Some(ice) = self.config.ice.as_ref().filter(|_| mode == Mode::Video) else { return Vec::new() };
+        let servers = ice.servers(now, self.unix_s_at_zero, self.rng.next_u64());
+        self.counts.turn_credentials +=
+            servers.iter().filter(|server| server.credential.is_some()).count() as u64;
+        servers
     }
 
     /// Notes when a session's TURN credentials have to be made anew.
     pub(super) fn renew_ice_later(&mut self, now: Time, id: SessionId) {
-        let renew_ms = self.config.ice.as_ref().map(super::ice::IceConfig::renew_ms);
+        let renew_ms = self.config.ice.as_ref().and_then(super::ice::IceConfig::renew_ms);
         let Some(chat) = self.sessions.get_mut(id.0).and_then(Session::chat_mut) else { return };
         chat.ice_at = renew_ms.filter(|_| chat.mode == Mode::Video).map(|ms| now.plus_ms(ms));
     }
 
     /// Sends fresh TURN credentials.
     pub(super) fn renew_ice(&mut self, now: Time, id: SessionId) {
-        let random = self.random_u64();
-        let Some(chat) = self.sessions.get(id.0).and_then(Session::chat) else { return };
-        let Some(server) = self.ice_server(chat.mode, now, random) else { return };
-        let frame = reply::ice(chat.number, server);
-        self.tell(id, frame);
         self.renew_ice_later(now, id);
+        let Some(chat) = self.sessions.get(id.0).and_then(Session::chat) else { return };
+        let (number, mode) = (chat.number, chat.mode);
+        let servers = self.ice_servers(mode, now);
+        // The operator may have taken the servers away since.
+        if !servers.is_empty() {
+            let frame = reply::ice(number, servers);
+            self.tell(id, frame);
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Counts {
     pub paused: u64,
     /// Reports.
     pub reports: u64,
+    /// TURN credentials made.
+    pub turn_credentials: u64,
     /// Requests refused by rate.
     pub rate_limited: u64,
     /// Refused because an operator has paused it: FINDs, waits that ended by it, newcomers.

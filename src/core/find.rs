@@ -159,7 +159,6 @@ impl Shard {
     ) {
         let id = seeker.who.session;
         let known = self.settle(now, seeker, true);
-        let random = self.rng.next_u64();
         let Some(session) = self.sessions.get_mut(id.0) else { return };
         let mut known = known.unwrap_or_default();
         known.meet(who.person);
@@ -177,7 +176,7 @@ impl Shard {
             ice_at: None,
         });
         let (n, link) = (session.n, session.link);
-        let ice = self.ice_server(opening.mode, now, random);
+        let ice = self.ice_servers(opening.mode, now);
         let frame = reply::matched(n, opening.number, role, opening.mode, &opening.shared, ice);
         self.chats += 1;
         if let Some(link) = link {

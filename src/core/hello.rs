@@ -110,16 +110,16 @@ impl Shard {
     /// WELCOME after a resume: the chat goes on under a new number.
     fn welcome_back(&mut self, now: Time, link: LinkId, id: SessionId, token: &Token) {
         let number = self.random_chat();
-        let random = self.rng.next_u64();
         let in_chat = self.sessions.get_mut(id.0).and_then(Session::chat_mut).map(|chat| {
             chat.torn = false;
             chat.epoch += 1;
             (std::mem::replace(&mut chat.number, number), chat.role, chat.mode, chat.stranger_away)
         });
+        let (online, resume_s) = (self.online, self.config.resume_ms / 1_000);
         let chat = in_chat.map(|(_, role, mode, away)| {
-            ResumedChat::new(number, role, mode, away, self.ice_server(mode, now, random))
+            ResumedChat::new(number, role, mode, away, self.ice_servers(mode, now))
         });
-        let frame = reply::welcome(token, Some(chat), self.config.resume_ms / 1_000, self.online);
+        let frame = reply::welcome(token, Some(chat), resume_s, online);
         self.send(link, frame);
         if let Some((_, _, _, away)) = in_chat {
             self.counts.both_resumed += u64::from(away);

@@ -60,8 +60,8 @@ impl Why {
     }
 }
 
-/// TURN servers as JSON: one, or none.
-pub type Ice<'a> = Option<IceServer<'a>>;
+/// TURN and STUN servers; in text none.
+pub type Ice<'a> = Vec<IceServer<'a>>;
 
 fn frame(kind: ServerKind, payload: &impl Serialize) -> Bytes {
     encode(kind, |to| {
@@ -84,7 +84,7 @@ impl<'a> ResumedChat<'a> {
     /// Under its new number.
     pub fn new(chat: ChatId, role: Role, mode: Mode, away: bool, ice: Ice<'a>) -> Self {
         let stranger = if away { "away" } else { "here" };
-        Self { chat: chat.0, role: role.name(), mode: mode.name(), stranger, ice: ice.into_iter().collect() }
+        Self { chat: chat.0, role: role.name(), mode: mode.name(), stranger, ice }
     }
 }
 
@@ -149,7 +149,6 @@ pub fn matched(n: u64, chat: ChatId, role: Role, mode: Mode, shared: &[impl AsRe
         ice: Vec<IceServer<'a>>,
     }
     let shared = shared.iter().map(AsRef::as_ref).collect();
-    let ice = ice.into_iter().collect();
     frame(
         ServerKind::Matched,
         &Matched { n, chat: chat.0, role: role.name(), mode: mode.name(), shared, ice },
@@ -187,19 +186,19 @@ pub fn back(chat: ChatId, new_chat: Option<ChatId>, ice: Ice) -> Bytes {
         #[serde(skip_serializing_if = "Option::is_none")]
         ice: Option<Vec<IceServer<'a>>>,
     }
-    let ice = new_chat.map(|_| ice.into_iter().collect());
+    let ice = new_chat.map(|_| ice);
     let new_chat = new_chat.map(|chat| chat.0);
     frame(ServerKind::Peer, &Back { chat: chat.0, state: "back", new_chat, ice })
 }
 
 /// ICE.
-pub fn ice(chat: ChatId, ice: IceServer) -> Bytes {
+pub fn ice(chat: ChatId, ice: Ice) -> Bytes {
     #[derive(Serialize)]
     struct Fresh<'a> {
         chat: u32,
-        ice: [IceServer<'a>; 1],
+        ice: Ice<'a>,
     }
-    frame(ServerKind::Ice, &Fresh { chat: chat.0, ice: [ice] })
+    frame(ServerKind::Ice, &Fresh { chat: chat.0, ice })
 }
 
 /// NOTICE `bad_request`.

@@ -97,6 +97,8 @@ pub struct Shard {
     pub(super) online: u64,
     pub(super) drain: Option<Drain>,
     pub(super) paused: Paused,
+    /// The moment `Time(0)` in seconds since 1970, for TURN credentials: the core has no clock.
+    pub(super) unix_s_at_zero: u64,
     /// How long people wait, in ms, by mode.
     pub(super) estimates: [Option<u64>; 2],
     pub(super) counts: Counts,
@@ -127,6 +129,7 @@ impl Shard {
             online: 0,
             drain: None,
             paused: Paused::default(),
+            unix_s_at_zero: 0,
             estimates: [None; 2],
             counts: Counts::default(),
         }
@@ -267,6 +270,23 @@ impl Shard {
         let mut past = [0; BLOCK_BYTES];
         self.rng.fill_bytes(&mut past);
         past.zeroize();
+    }
+
+    /// What the clock on the wall shows, in seconds since 1970. To be told now and then, since it may be set.
+    pub fn set_unix_time(&mut self, now: Time, unix_s: u64) {
+        self.unix_s_at_zero = unix_s.saturating_sub(now.0 / 1_000_000);
+    }
+
+    /// Which shard it is, and of how many.
+    pub fn place(&self) -> (ShardId, u16) {
+        (self.config.id, self.config.shards)
+    }
+
+    /// Other limits, TURN servers and times from now on. Who has credentials keeps them until they are renewed; below what there
+    /// is, a limit closes nobody and lets nobody in.
+    pub fn set_config(&mut self, config: ShardConfig) {
+        debug_assert_eq!((self.config.id, self.config.shards), (config.id, config.shards), "the same shard");
+        self.config = config;
     }
 
     /// How many sessions all shards have together; told to clients rounded.

@@ -13,7 +13,7 @@ use crate::core::reply::round_online;
 pub struct Counters {
     shards: Box<[ShardCounters]>,
     state: AtomicU8,
-    max_sessions: u64,
+    max_sessions: AtomicU64,
     levers: Levers,
 }
 
@@ -110,7 +110,7 @@ impl Counters {
         Self {
             shards: (0..shards).map(|_| ShardCounters::default()).collect(),
             state: AtomicU8::new(0),
-            max_sessions: max_sessions.into(),
+            max_sessions: AtomicU64::new(max_sessions.into()),
             levers: Levers::default(),
         }
     }
@@ -140,6 +140,16 @@ impl Counters {
         round_online(self.online())
     }
 
+    /// Sessions at which the server is full.
+    pub fn max_sessions(&self) -> u64 {
+        self.max_sessions.load(Relaxed)
+    }
+
+    /// From now on it is full at this many.
+    pub fn set_max_sessions(&self, max_sessions: u32) {
+        self.max_sessions.store(max_sessions.into(), Relaxed);
+    }
+
     /// What the operator has set.
     pub fn levers(&self) -> &Levers {
         &self.levers
@@ -149,7 +159,7 @@ impl Counters {
     pub fn state(&self) -> ServerState {
         if self.state.load(Relaxed) != 0 {
             ServerState::Draining
-        } else if self.online() >= self.max_sessions || self.levers.is_paused(Pausable::New) {
+        } else if self.online() >= self.max_sessions() || self.levers.is_paused(Pausable::New) {
             ServerState::Full
         } else {
             ServerState::Open

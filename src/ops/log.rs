@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
@@ -14,25 +15,39 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::config::LogLevel;
 
+/// What the process's log shows, as a number: it can be changed while the server runs.
+static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
+
 /// Starts the log for the whole process. A second start changes nothing.
 pub fn start(level: LogLevel) {
+    LEVEL.store(level as u8, Relaxed);
+    let shown = || LogLevel::from_number(LEVEL.load(Relaxed));
     let lines =
-        Lines { level, write: |line: &str| drop(std::io::stderr().lock().write_all(line.as_bytes())) };
+        Lines { shown, write: |line: &str| drop(std::io::stderr().lock().write_all(line.as_bytes())) };
     // The only failure is that a log is already there.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines));
 }
 
-struct Lines<W> {
-    level: LogLevel,
+/// Shows more or less from now on.
+pub fn set_level(level: LogLevel) {
+    if LEVEL.swap(level as u8, Relaxed) != level as u8 {
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+struct Lines<S, W> {
+    /// The level and everything more severe.
+    shown: S,
     write: W,
 }
 
-impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Lines<W> {
+impl<S: Subscriber, L: Fn() -> LogLevel + 'static, W: Fn(&str) + 'static> Layer<S> for Lines<L, W> {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         if metadata.is_span() {
             return false;
         }
-        let most = if is_own(metadata) { self.level } else { self.level.min(LogLevel::Warn) };
+        let shown = (self.shown)();
+        let most = if is_own(metadata) { shown } else { shown.min(LogLevel::Warn) };
         most >= level_of(metadata)
     }
 
@@ -115,7 +130,7 @@ mod tests {
         let text = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&text);
         let write = move |line: &str| sink.lock().expect("a lock").push_str(line);
-        let subscriber = tracing_subscriber::registry().with(Lines { level, write });
+        let subscriber = tracing_subscriber::registry().with(Lines { shown: move || level, write });
         tracing::subscriber::with_default(subscriber, work);
         let text = text.lock().expect("a lock");
         text.clone()

@@ -1,11 +1,11 @@
-//! How the operating system tells the server to stop, or to read its certificate again.
+//! How the operating system tells the server to stop, or to read its configuration again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What the operating system or the operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// SIGHUP: read the certificate again.
+    /// SIGHUP: read configuration, certificate and secrets again.
     Reload,
     /// Over the control socket: stop as with a first SIGTERM, however often it is asked.
     Drain,

@@ -9,14 +9,14 @@ mod site_thread;
 mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Mode};
 use crate::core::ice::IceConfig;
-use crate::ops::control::ControlSocket;
+use crate::ops::control::{Answer, ControlSocket};
 use crate::ops::watchdog::Pulse;
 use crate::ops::{Counters, Request};
 use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
@@ -24,6 +24,7 @@ use crate::tls::{self, CertificateStore};
 use crate::transport::bus::Command;
 use crate::transport::engine::{Engine, EngineConfig};
 use crate::transport::h3::Policy;
+use crate::transport::settings::ShardSettings;
 
 pub use error::StartError;
 use operator::Operator;
@@ -38,9 +39,9 @@ pub struct Server {
     site: SiteThread,
     site_address: SocketAddr,
     metrics_address: Option<SocketAddr>,
-    certificates: Arc<CertificateStore>,
+    operator: Arc<Operator>,
     counters: Arc<Counters>,
-    requests: mpsc::Receiver<Request>,
+    requested: mpsc::Receiver<Request>,
 }
 
 impl Server {
@@ -67,15 +68,23 @@ impl Server {
         let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
             .map_err(|error| StartError::listen(config.listen, error))?;
         let page = Page::new(site_config(&config, engine.local_addr(), &certificates, &counters));
-        let (operator, requests) = Operator::new(&certificates, &counters, engine.shards());
+        let (requests, requested) = mpsc::channel(1);
+        let operator = Arc::new(Operator {
+            config: Mutex::new(config.clone()),
+            site: site_address,
+            certificates: Arc::clone(&certificates),
+            counters: Arc::clone(&counters),
+            shards: engine.shards(),
+            requests,
+        });
         let site = SiteThread::start(SiteParts {
             page: (sockets, page, https(&config, &certificates)?),
             metrics,
-            control: control.map(|socket| (socket, operator)),
-            certificates: Arc::clone(&certificates),
+            control: control.map(|socket| (socket, Arc::clone(&operator))),
+            certificates,
         })
         .map_err(StartError::Thread)?;
-        Ok(Self { config, engine, site, site_address, metrics_address, certificates, counters, requests })
+        Ok(Self { config, engine, site, site_address, metrics_address, operator, counters, requested })
     }
 
     /// Where WebTransport is served.
@@ -111,7 +120,7 @@ impl Server {
     /// What an operator asks for over the control socket that only the program as a whole can do. Never, if there is no
     /// such socket.
     pub async fn requested(&mut self) -> Request {
-        match self.requests.recv().await {
+        match self.requested.recv().await {
             Some(request) => request,
             None => std::future::pending().await,
         }
@@ -134,9 +143,15 @@ impl Server {
         ShardPulse::new(self.engine.shards(), Arc::clone(&self.counters))
     }
 
-    /// Reads the operator's certificate again; if that fails, the one in use stays.
-    pub fn reload_certificate(&self) -> Result<(), tls::CertificateError> {
-        self.certificates.reload()
+    /// Reads configuration, certificate and secrets again, and takes over what takes effect at once; says what it did. If something
+    /// is wrong nothing changes, and the words say why.
+    pub fn reload(&self) -> Answer {
+        self.operator.reload()
+    }
+
+    /// How long people in a chat have when the server is told to stop.
+    pub fn drain(&self) -> Duration {
+        self.operator.drain()
     }
 
     /// Takes no new sessions, lets chats go on for `within` at most, closes all sessions and stops. At once when nobody is
@@ -163,6 +178,14 @@ fn engine_config(
         listen: config.listen,
         shards: config.shards,
         tls: Arc::new(tls::server_crypto(Arc::clone(certificates))?),
+        settings: shard_settings(config, site),
+        counters: Arc::clone(counters),
+    })
+}
+
+fn shard_settings(config: &Config, site: SocketAddr) -> ShardSettings {
+    let ice = config.turn.as_ref().map(|turn| IceConfig::new(&turn.urls, &turn.secrets, turn.ttl.as_secs()));
+    ShardSettings {
         // Browsers always say where a page comes from; other programs could say anything.
         policy: Arc::new(Policy::new(origins(config, site), true)),
         max_sessions: config.max_sessions,
@@ -171,22 +194,8 @@ fn engine_config(
         // A load on loopback shall measure the server, not its limits.
         limit_rates: config.mode() == Mode::Production,
         retention: config.retention,
-        ice: ice(config),
-        counters: Arc::clone(counters),
-    })
-}
-
-/// How credentials for the TURN relay are made, if there is one.
-fn ice(config: &Config) -> Option<IceConfig> {
-    let turn = config.turn.as_ref()?;
-    // The engine's clock starts now; a credential is good for minutes, so a second does not matter.
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Some(IceConfig {
-        urls: turn.urls.clone(),
-        secret: turn.secret.clone(),
-        ttl_s: turn.ttl.as_secs(),
-        unix_s_at_zero: now.as_secs(),
-    })
+        ice,
+    }
 }
 
 /// Origins of pages that may connect: those of the configuration, and in development the server's own site.

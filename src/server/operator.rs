@@ -1,34 +1,64 @@
 //! What a running server does when its operator asks.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::shard_settings;
+use crate::config::Config;
 use crate::ops::control::{Answer, Obey, Order};
-use crate::ops::{Counters, Levers, Pausable, Request};
+use crate::ops::{self, Counters, Levers, Pausable, Request};
 use crate::tls::CertificateStore;
-use crate::transport::engine::Shards;
+use crate::transport::settings::Shards;
 
 /// Carries out the orders of the control socket.
 pub(super) struct Operator {
-    certificates: Arc<CertificateStore>,
-    counters: Arc<Counters>,
-    shards: Shards,
+    /// What runs: the start's, with what was read again since.
+    pub config: Mutex<Config>,
+    /// Where the page is.
+    pub site: SocketAddr,
+    pub certificates: Arc<CertificateStore>,
+    pub counters: Arc<Counters>,
+    pub shards: Shards,
     /// To whoever runs the server: what ends it.
-    requests: mpsc::Sender<Request>,
+    pub requests: mpsc::Sender<Request>,
 }
 
 impl Operator {
-    /// The operator, and what it asks of the program as a whole.
-    pub fn new(
-        certificates: &Arc<CertificateStore>,
-        counters: &Arc<Counters>,
-        shards: Shards,
-    ) -> (Self, mpsc::Receiver<Request>) {
-        let (requests, asked) = mpsc::channel(1);
-        let certificates = Arc::clone(certificates);
-        (Self { certificates, counters: Arc::clone(counters), shards, requests }, asked)
+    /// How long people in a chat have when the server is told to stop.
+    pub fn drain(&self) -> Duration {
+        self.running().drain
+    }
+
+    /// Reads everything again and takes over what takes effect at once: all of it or, if something is wrong, nothing.
+    pub fn reload(&self) -> Answer {
+        let mut running = self.running();
+        let new = running.read_again().map_err(|error| format!("nothing was changed:\n{error}"))?;
+        let changes = running.changes(&new);
+        let files = new.certificate.as_ref();
+        self.certificates.reload(files).map_err(|error| format!("nothing was changed: {error}"))?;
+        for warning in &new.warnings {
+            tracing::warn!("{warning}");
+        }
+        running.adopt(new, &changes);
+        ops::log::set_level(running.log);
+        self.counters.set_max_sessions(running.max_sessions);
+        self.shards.set(shard_settings(&running, self.site));
+        let mut told = "configuration, certificate and secrets were read again".to_owned();
+        for (what, keys) in [("changed", &changes.live), ("needs a restart", &changes.restart)] {
+            if !keys.is_empty() {
+                // Writing to a String does not fail.
+                let _ = write!(told, "; {what}: {}", keys.join(", "));
+            }
+        }
+        Ok(told)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn status(&self) -> String {
@@ -79,10 +109,7 @@ impl Obey for Operator {
     fn obey(&self, order: Order) -> Answer {
         match order {
             Order::Status => Ok(self.status()),
-            Order::Reload => match self.certificates.reload() {
-                Ok(()) => Ok("the certificate was read again".to_owned()),
-                Err(error) => Err(format!("the certificate stays as it was: {error}")),
-            },
+            Order::Reload => self.reload(),
             Order::Pause { what } => Ok(self.set_paused(|levers| levers.pause(&what))),
             Order::Resume { what } if what.is_empty() => {
                 Ok(self.set_paused(|levers| levers.resume(&Pausable::ALL)))

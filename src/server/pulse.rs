@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ops::Counters;
 use crate::ops::watchdog::Pulse;
-use crate::transport::engine::Shards;
+use crate::transport::settings::Shards;
 
 /// Looks whether every shard goes on taking turns.
 pub(super) struct ShardPulse {

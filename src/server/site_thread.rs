@@ -17,7 +17,7 @@ use crate::tls::CertificateStore;
 pub(super) struct SiteParts {
     pub page: (SiteSockets, Page, Option<Arc<rustls::ServerConfig>>),
     pub metrics: Option<(SiteSockets, Metrics)>,
-    pub control: Option<(ControlSocket, Operator)>,
+    pub control: Option<(ControlSocket, Arc<Operator>)>,
     pub certificates: Arc<CertificateStore>,
 }
 
@@ -64,9 +64,9 @@ async fn serve_metrics(metrics: Option<(SiteSockets, Metrics)>) -> io::Result<()
 }
 
 /// Never ends where no control socket is configured.
-async fn serve_control(control: Option<(ControlSocket, Operator)>) -> io::Result<()> {
+async fn serve_control(control: Option<(ControlSocket, Arc<Operator>)>) -> io::Result<()> {
     match control {
-        Some((socket, operator)) => socket.serve(Arc::new(operator)).await,
+        Some((socket, operator)) => socket.serve(operator).await,
         None => std::future::pending().await,
     }
 }

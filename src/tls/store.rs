@@ -46,10 +46,11 @@ impl CertificateStore {
         Ok(Self { state: RwLock::new(State::Operator { files: files.clone(), key }) })
     }
 
-    /// Reads the operator's certificate again; if that fails, the one in use stays. A self-made one is left alone.
-    pub fn reload(&self) -> Result<(), CertificateError> {
+    /// Reads the operator's certificate again, or another one; if that fails, the one in use stays. A self-made one is left
+    /// alone.
+    pub fn reload(&self, files: Option<&CertificateFiles>) -> Result<(), CertificateError> {
         let files = match &*self.read() {
-            State::Operator { files, .. } => files.clone(),
+            State::Operator { files: present, .. } => files.unwrap_or(present).clone(),
             State::SelfMade { .. } => return Ok(()),
         };
         let key = Arc::new(load_certificate(&files)?);
@@ -210,10 +211,10 @@ mod tests {
         let store = CertificateStore::from_files(&files).expect("a pair");
         assert_eq!(store.current().cert[0], first);
         let second = write();
-        store.reload().expect("a pair");
+        store.reload(None).expect("a pair");
         assert_eq!(store.current().cert[0], second);
         std::fs::write(&files.key, "not a key").expect("a file");
-        assert!(store.reload().is_err());
+        assert!(store.reload(None).is_err());
         assert_eq!(store.current().cert[0], second, "the one in use stays");
         assert!(store.hashes().is_empty(), "a certificate authority vouches for it, no hash is listed");
     }

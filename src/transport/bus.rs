@@ -12,6 +12,7 @@ use std::time::Duration;
 use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::settings::ShardSettings;
 use crate::core::bus::BusMessage;
 use crate::core::io::ShardId;
 use crate::limits::{RING_OVERFLOW, RING_SLOTS};
@@ -24,6 +25,8 @@ pub enum Command {
         /// Milliseconds until chats are ended.
         within_ms: u64,
     },
+    /// Take over other settings.
+    Set(Arc<ShardSettings>),
     /// Close everything and end the thread.
     Stop,
     /// That shard has restarted after a panic.

@@ -1,8 +1,15 @@
 //! The one clock of the process: the core's [`Time`] beside the system's [`Instant`].
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::core::io::Time;
+
+/// The clock on the wall, in whole seconds since 1970. It may be set at any moment: nothing but the expiry of TURN credentials
+/// goes by it.
+#[must_use]
+pub fn unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// Shared by all shards, so that their moments compare.
 #[derive(Clone, Copy, Debug)]

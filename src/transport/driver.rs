@@ -20,6 +20,7 @@ use quinn_proto::Transmit;
 use quinn_udp::EcnCodepoint;
 
 use super::bus::Command;
+use super::clock::unix_s;
 use super::connection::H3_NO_ERROR;
 use super::hub::Hub;
 use super::socket::Datagrams;
@@ -36,6 +37,8 @@ pub struct Driver<'a> {
     counters: &'a Counters,
     own: &'a ShardCounters,
     published: Published,
+    /// Whether something may have happened since: then the shard does not sleep past the time to tell it.
+    unpublished: bool,
     buffer: Vec<u8>,
     /// Answers to datagrams that belong to no connection; empty between batches.
     responses: Vec<(Transmit, Vec<u8>)>,
@@ -72,6 +75,7 @@ impl<'a> Driver<'a> {
             counters,
             own,
             published: Published::default(),
+            unpublished: false,
             buffer: Vec::with_capacity(limits::SEND_SEGMENTS * limits::RECV_SLOT_BYTES),
             responses: Vec::new(),
             unsent: None,
@@ -130,16 +134,17 @@ impl<'a> Driver<'a> {
     }
 
     fn command(&mut self, now: Time, command: &Command) {
-        match *command {
+        match command {
             Command::Drain { within_ms } => {
                 self.draining = true;
-                self.hub.begin_drain(now, within_ms);
+                self.hub.begin_drain(now, *within_ms);
             }
-            Command::ShardLost(shard) => self.hub.handle_shard_lost(now, shard),
+            Command::ShardLost(shard) => self.hub.handle_shard_lost(now, *shard),
+            Command::Set(settings) => self.hub.set(settings),
             Command::Stop => self.stopping = true,
             // The only panic that is meant: the tests' proof that the others go on.
             Command::Panic => panic!("fault injection"),
-            Command::Hang(time) => std::thread::sleep(time),
+            Command::Hang(time) => std::thread::sleep(*time),
         }
     }
 
@@ -218,7 +223,9 @@ impl<'a> Driver<'a> {
 
     /// How long there is nothing to do unless something comes.
     fn until_deadline(&mut self) -> Duration {
-        let at = self.hub.deadline().map_or(self.forget_at, |at| at.min(self.forget_at));
+        let publish_at = self.unpublished.then(|| self.published.at.plus_ms(limits::PUBLISH_MS));
+        let deadlines = [self.hub.deadline(), publish_at].into_iter().flatten();
+        let at = deadlines.fold(self.forget_at, Time::min);
         self.hub.clock.instant_of(at).saturating_duration_since(Instant::now())
     }
 
@@ -226,7 +233,8 @@ impl<'a> Driver<'a> {
     fn publish(&mut self, now: Time) {
         // A drain waits for the last chat, so it has to know of one that has just begun.
         let at_once = self.draining || self.stopping;
-        if now.ms_since(self.published.at) < limits::PUBLISH_MS && !at_once {
+        self.unpublished = now.ms_since(self.published.at) < limits::PUBLISH_MS && !at_once;
+        if self.unpublished {
             return;
         }
         let counts = self.hub.core.counts();
@@ -244,6 +252,8 @@ impl<'a> Driver<'a> {
         self.published =
             Published { opened: self.hub.opened, matched, relayed: counts.relayed, refused, at: now };
         self.hub.core.set_online(self.counters.online());
+        // The clock on the wall may have been set since the start, and a credential has to expire by it.
+        self.hub.core.set_unix_time(now, unix_s());
     }
 
     /// At the end of the process: tells every client that the connection is over.

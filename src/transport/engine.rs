@@ -12,18 +12,15 @@ use std::time::{Duration, Instant};
 
 use quinn_proto::{Endpoint, EndpointConfig, ServerConfig};
 
-use super::admission::Admission;
 use super::bus::{self, BusPort, Command, Mailbox};
-use super::clock::Clock;
+use super::clock::{Clock, unix_s};
 use super::driver::Driver;
-use super::h3;
 use super::hub::{Hub, HubParts};
 use super::quic;
+use super::settings::{ShardSettings, Shards};
 use super::socket::{self, Datagrams};
-use crate::config::Retention;
-use crate::core::ice::IceConfig;
 use crate::core::io::ShardId;
-use crate::core::shard::{Shard, ShardConfig};
+use crate::core::shard::Shard;
 use crate::limits;
 use crate::ops::{Counters, ShardCounters};
 
@@ -35,39 +32,17 @@ pub struct EngineConfig {
     pub shards: u16,
     /// Certificates and ciphers.
     pub tls: Arc<rustls::ServerConfig>,
-    /// Which sessions are accepted.
-    pub policy: Arc<h3::Policy>,
-    /// Sessions at once, over all shards.
-    pub max_sessions: u32,
-    /// Half-open handshakes, over all shards, above which an address has to be proven by Retry.
-    pub retry_above: u32,
-    /// Cap on all buffers of one shard, in bytes.
-    pub shard_buffer_bytes: usize,
-    /// Whether a session's requests are limited by rate.
-    pub limit_rates: bool,
-    /// How long traces of people are kept.
-    pub retention: Retention,
-    /// How credentials for the TURN relay are made, if there is one.
-    pub ice: Option<IceConfig>,
+    /// What can be changed later.
+    pub settings: ShardSettings,
     /// What is counted.
     pub counters: Arc<Counters>,
-}
-
-/// The way to the running shards, for whoever has something to say to them.
-#[derive(Clone)]
-pub struct Shards(Arc<[Mailbox]>);
-
-impl Shards {
-    /// Ends their sleep: what the operator has set is looked at now.
-    pub fn wake(&self) {
-        self.0.iter().for_each(Mailbox::wake);
-    }
 }
 
 /// The running shards.
 pub struct Engine {
     address: SocketAddr,
     mailboxes: Arc<[Mailbox]>,
+    shards: Shards,
     counters: Arc<Counters>,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -90,12 +65,14 @@ impl Engine {
         let ports = bus::connect(config.shards);
         let mailboxes = Arc::clone(ports[0].mailboxes());
         let counters = Arc::clone(&config.counters);
+        let shards = Shards::new(Arc::clone(&mailboxes), config.settings.clone());
         let config = Arc::new(config);
         let mut threads = Vec::with_capacity(sockets.len());
         for ((index, socket), port) in (0..config.shards).zip(sockets).zip(ports) {
             let shard = ShardThread {
                 id: ShardId(index),
                 config: Arc::clone(&config),
+                shards: shards.clone(),
                 endpoint: quic::endpoint_config(index, config.shards),
                 server: Arc::clone(&server),
                 clock,
@@ -105,12 +82,12 @@ impl Engine {
                 std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(port))?,
             );
         }
-        Ok(Self { address, mailboxes, counters, threads })
+        Ok(Self { address, mailboxes, shards, counters, threads })
     }
 
     /// The way to its shards.
     pub fn shards(&self) -> Shards {
-        Shards(Arc::clone(&self.mailboxes))
+        self.shards.clone()
     }
 
     /// Where it listens.
@@ -172,6 +149,7 @@ impl Engine {
 struct ShardThread {
     id: ShardId,
     config: Arc<EngineConfig>,
+    shards: Shards,
     endpoint: Arc<EndpointConfig>,
     server: Arc<ServerConfig>,
     clock: Clock,
@@ -218,21 +196,13 @@ impl ShardThread {
     }
 
     fn hub(&self, bus: BusPort, allow_mtud: bool) -> io::Result<Hub> {
-        let config = &self.config;
-        let shards = usize::from(config.shards);
+        let shards = self.config.shards;
+        let settings = self.shards.settings();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let max_sessions = (config.max_sessions as usize).div_ceil(shards);
-        let retry_above = (config.retry_above as usize).div_ceil(shards);
         let (_, now) = self.clock.now();
-        let core = ShardConfig {
-            id: self.id,
-            shards: config.shards,
-            max_sessions: max_sessions as u32,
-            limit_rates: config.limit_rates,
-            resume_ms: config.retention.resume.as_millis() as u64,
-            ice: config.ice.clone(),
-        };
+        let mut core = Shard::new(settings.core(self.id, shards), seed, now);
+        core.set_unix_time(now, unix_s());
         Ok(Hub::new(HubParts {
             clock: self.clock,
             endpoint: Endpoint::new(
@@ -241,16 +211,12 @@ impl ShardThread {
                 allow_mtud,
                 None,
             ),
-            core: Shard::new(core, seed, now),
-            policy: Arc::clone(&config.policy),
+            core,
+            policy: Arc::clone(&settings.policy),
             bus,
-            admission: Admission {
-                retry_above,
-                refuse_above: retry_above.saturating_mul(limits::HALF_OPEN_FACTOR),
-                max_connections: max_sessions + limits::EXTRA_CONNECTIONS,
-            },
-            buffer_cap: config.shard_buffer_bytes,
-            forget_ms: config.retention.forget.as_millis() as u64,
+            admission: settings.admission(shards),
+            buffer_cap: settings.shard_buffer_bytes,
+            forget_ms: settings.forget_ms(),
         }))
     }
 }

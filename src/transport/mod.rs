@@ -3,7 +3,7 @@
 //! A datagram comes in through [`socket`], is admitted by [`admission`] or goes to its connection in the [`hub`], whose
 //! bytes (`streams`) the session layer [`h3`] reads as HTTP/3. Once it has opened a session (`sessions`), what the
 //! `channel` carries goes to [`crate::core`]; what the core answers waits in a [`queue`] until QUIC takes it. The [`driver`] is the loop around it, the [`engine`] starts one for every
-//! shard, and the [`bus`] connects them.
+//! shard with its part of the [`settings`], and the [`bus`] connects them.
 
 mod accounting;
 pub mod admission;
@@ -20,6 +20,7 @@ mod padding;
 pub mod queue;
 pub mod quic;
 mod sessions;
+pub mod settings;
 pub mod socket;
 mod streams;
 pub mod tls;

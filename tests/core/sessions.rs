@@ -4,7 +4,7 @@ use anoncam::core::frame::ControlKind;
 use anoncam::core::ice::IceConfig;
 use anoncam::core::io::{ChatId, CloseCode};
 use anoncam::core::pause::Paused;
-use anoncam::core::shard::Shard;
+use anoncam::core::shard::{Shard, ShardConfig};
 use anoncam::privacy::Hidden;
 use serde_json::{Value, json};
 
@@ -196,13 +196,10 @@ fn while_newcomers_are_paused_who_was_there_may_come_back() {
 
 #[test]
 fn video_chats_get_turn_credentials_and_fresh_ones_in_time() {
-    let ice = IceConfig {
-        urls: vec!["turn:t:3478".into()],
-        secret: Hidden::new(b"s".to_vec()),
-        ttl_s: 600,
-        unix_s_at_zero: 1_000,
-    };
+    let ice = IceConfig::new(&["turn:t:3478".into()], &[Hidden::new(b"s".to_vec())], 600);
     let mut world = World::with(1, |config| config.ice = Some(ice.clone()));
+    let now = world.now;
+    world.shards[0].set_unix_time(now, 1_001);
     let ((a, welcome), (b, _)) = (world.join(0, None), world.join(0, None));
     for channel in [a, b] {
         world.say(channel, ControlKind::Find, &json!({"n": 1, "mode": "video"}));
@@ -215,7 +212,26 @@ fn video_chats_get_turn_credentials_and_fresh_ones_in_time() {
     world.wait_ms(450_000);
     assert!(world.expect(a, 0x48)["ice"][0]["username"].as_str().unwrap().starts_with("2051:"));
     world.event(a, Shard::handle_closed);
-    let (_, back) = world.join(0, welcome["session"].as_str());
+    let (c, back) = world.join(0, welcome["session"].as_str());
     assert_eq!(back["chat"]["ice"][0]["urls"], json!(["turn:t:3478"]));
     assert_eq!(world.last(b, 0x45)["ice"][0]["urls"], json!(["turn:t:3478"]));
+    // The clock on the wall is set, and the secret changes: the next credentials go by them. Two of one and one of the other.
+    let now = world.now;
+    world.shards[0].set_unix_time(now, 5_000);
+    let other = |ice| ShardConfig { ice, ..ShardConfig::default() };
+    world.shards[0].set_config(other(Some(IceConfig::new(
+        &["turn:u:3478".into()],
+        &["t", "s"].map(|secret| Hidden::new(secret.into())),
+        600,
+    ))));
+    world.wait_ms(450_000);
+    let fresh = world.last(c, 0x48);
+    assert_eq!(fresh["ice"].as_array().unwrap().len(), 2);
+    assert_eq!(fresh["ice"][0]["urls"], json!(["turn:u:3478"]));
+    assert!(fresh["ice"][0]["username"].as_str().unwrap().starts_with("6050:"), "{fresh}");
+    // The operator takes the relay away: nothing comes any more, and nothing spins.
+    world.shards[0].set_config(other(None));
+    world.client(c).frames.clear();
+    world.wait_ms(1_000_000);
+    world.expect_nothing(c);
 }

@@ -25,7 +25,7 @@ pub const PATH_VARIABLE: &str = "ANONCAM_CONTROL";
 pub enum Order {
     /// Ask a running server how it is doing
     Status,
-    /// Let a running server read its certificate again, as SIGHUP does
+    /// Let a running server read its configuration, certificate and secrets again, as SIGHUP does
     Reload,
     /// Let no new chats of a mode begin, or no newcomers in; chats that are on go on
     Pause {
