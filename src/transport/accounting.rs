@@ -13,9 +13,9 @@ impl Hub {
     /// shard is past its cap.
     pub(super) fn account(&mut self, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
-        let holds = conn.buffered_bytes();
-        let before = std::mem::replace(&mut conn.accounted, holds);
-        let link = conn.link;
+        let holds = conn.line.buffered_bytes();
+        let before = std::mem::replace(&mut conn.line.accounted, holds);
+        let link = conn.line.link;
         if holds != before {
             self.buffered = self.buffered + holds - before;
             if before >= limits::HEAVY_BYTES {
@@ -50,10 +50,10 @@ impl Hub {
 
     pub(super) fn shed(&mut self, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
-        let holds = std::mem::take(&mut conn.accounted);
-        conn.out.clear();
-        conn.decoder = FrameDecoder::default();
-        let link = conn.link;
+        let holds = std::mem::take(&mut conn.line.accounted);
+        conn.line.out.clear();
+        conn.line.decoder = FrameDecoder::default();
+        let link = conn.line.link;
         self.buffered -= holds;
         self.shed += 1;
         if let Some(link) = link {

@@ -19,12 +19,14 @@ impl Hub {
         self.decode(now, handle);
         loop {
             let Some(conn) = self.conn(handle) else { return };
-            let (Some(id), true) = (conn.channel, conn.reading && conn.link.is_some()) else { return };
+            let (Some(id), true) = (conn.channel, conn.line.reading && conn.line.link.is_some()) else {
+                return;
+            };
             let mut chunks = std::mem::take(&mut self.chunks);
             let end = self.take_chunks(handle, id, &mut chunks);
             for data in chunks.drain(..) {
                 if let Some(conn) = self.conn(handle) {
-                    conn.decoder.push(data);
+                    conn.line.decoder.push(data);
                 }
             }
             self.chunks = chunks;
@@ -58,8 +60,8 @@ impl Hub {
     pub(super) fn decode(&mut self, now: Time, handle: u32) {
         loop {
             let Some(conn) = self.conn(handle) else { return };
-            let (Some(link), true) = (conn.link, conn.reading) else { return };
-            match conn.decoder.next() {
+            let (Some(link), true) = (conn.line.link, conn.line.reading) else { return };
+            match conn.line.decoder.next() {
                 Ok(None) => return,
                 Ok(Some(Frame::Relay(frame))) => {
                     let relayed = self.core.handle_relay(now, link, frame);
@@ -89,7 +91,7 @@ impl Hub {
     pub(super) fn push(&mut self, to: LinkId, frame: FrameBytes) {
         let Some(&handle) = self.links.get(to.0 as usize) else { return };
         if let Some(conn) = self.conn(handle) {
-            conn.out.push_relayed(frame);
+            conn.line.out.push_relayed(frame);
             self.mark(handle);
         }
     }
@@ -99,7 +101,7 @@ impl Hub {
         let Some(conn) = self.conn(handle) else { return };
         let relayed = conn.flush(now);
         if relayed > 0
-            && let Some(link) = conn.link
+            && let Some(link) = conn.line.link
         {
             self.core.handle_flushed(now, link, relayed);
             self.apply(now);
@@ -111,17 +113,19 @@ impl Hub {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Bus { to, message } => drop(self.bus.send(to, message)),
-                Output::Send { link, frame } => self.with_link(link, |conn| conn.out.push_control(&frame)),
+                Output::Send { link, frame } => {
+                    self.with_link(link, |conn| conn.line.out.push_control(&frame))
+                }
                 Output::Read { link, on } => self.with_link(link, |conn| {
-                    conn.resumed |= on && !conn.reading;
-                    conn.reading = on;
+                    conn.line.resumed |= on && !conn.line.reading;
+                    conn.line.reading = on;
                 }),
                 Output::InChat { link, on } => self.with_link(link, |conn| {
-                    conn.in_chat = on;
-                    conn.silent &= on;
+                    conn.line.in_chat = on;
+                    conn.line.silent &= on;
                 }),
                 Output::Close { link, code, reason } => self.with_link(link, |conn| {
-                    conn.link = None;
+                    conn.line.link = None;
                     conn.close_session(now, code, reason);
                 }),
             }

@@ -11,9 +11,8 @@ use quinn_proto::{Connection, Dir, StreamId, VarInt};
 
 use super::clock::Clock;
 use super::h3;
-use super::queue::OutQueue;
-use crate::core::frame::FrameDecoder;
-use crate::core::io::{CloseCode, LinkId, Time};
+use super::line::{Line, LineDue};
+use crate::core::io::{CloseCode, Time};
 use crate::limits;
 
 /// HTTP/3's "no error" (RFC 9114, section 8.1), with which a connection ends that is not needed any more.
@@ -77,52 +76,25 @@ impl Blocked {
 }
 
 /// One connection.
-#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; a state machine of them would have 64 states.
 pub struct Conn {
     /// QUIC.
     pub quic: Connection,
     /// HTTP/3 and WebTransport.
     pub session: h3::Session,
-    /// The channel's bytes on their way to frames.
-    pub decoder: FrameDecoder,
-    /// Frames on their way to the channel.
-    pub out: OutQueue,
-    /// The core's name for the session while it is open.
-    pub link: Option<LinkId>,
+    /// The channel, as the core knows it.
+    pub line: Line,
     /// The channel's stream once its header has been read.
     pub channel: Option<StreamId>,
     /// Where the connection is.
     pub phase: Phase,
-    /// When the last datagram arrived.
-    pub heard: Time,
-    /// When the last probe was sent.
-    probed: Time,
-    /// When the channel was last written to.
-    wrote: Time,
-    /// Since when `out` waits without any progress.
-    pub waits_since: Option<Time>,
-    /// The earliest entry of the timer wheel for this connection.
-    pub armed: Option<Time>,
     /// Streams whose bytes the session layer leaves in QUIC for now; at most those a client may open.
     pub deferred: Vec<StreamId>,
     /// What the session layer could not write at once.
     pub blocked: VecDeque<Blocked>,
     /// Chunks of stream data that were taken out of QUIC, and ends of streams.
     pub taken: u64,
-    /// Bytes that count against the shard's cap, as last told to it.
-    pub accounted: usize,
     /// Whether it is counted among the connections without a completed handshake.
     pub half_open: bool,
-    /// Whether it is in the list of connections to be looked at.
-    pub dirty: bool,
-    /// Whether the channel is read; back-pressure turns it off.
-    pub reading: bool,
-    /// Whether `reading` was turned on again and bytes may wait.
-    pub resumed: bool,
-    /// Whether the session is in a chat.
-    pub in_chat: bool,
-    /// Whether the core was told that the client is silent.
-    pub silent: bool,
 }
 
 impl Conn {
@@ -131,32 +103,14 @@ impl Conn {
         Self {
             quic,
             session,
-            decoder: FrameDecoder::default(),
-            out: OutQueue::default(),
-            link: None,
+            line: Line::new(now),
             channel: None,
             phase: Phase::Handshake { until: now.plus_ms(limits::HANDSHAKE_DEADLINE_MS) },
-            heard: now,
-            probed: now,
-            wrote: Time(0),
-            waits_since: None,
-            armed: None,
             deferred: Vec::new(),
             blocked: VecDeque::new(),
             taken: 0,
-            accounted: 0,
             half_open: true,
-            dirty: false,
-            reading: true,
-            resumed: false,
-            in_chat: false,
-            silent: false,
         }
-    }
-
-    /// Memory that this client makes the server hold in buffers of the channel.
-    pub fn buffered_bytes(&self) -> usize {
-        self.out.len() + self.decoder.pinned_bytes()
     }
 
     /// Whether the client sends stream data that cannot be read, because of gaps, over and over. Data that is sent twice
@@ -171,18 +125,11 @@ impl Conn {
 
     /// Writes what QUIC takes of the queue to the channel. Returns how many relayed bytes have left.
     pub fn flush(&mut self, now: Time) -> usize {
-        let Some(channel) = self.channel.filter(|_| !self.out.is_empty()) else { return 0 };
+        let Some(channel) = self.channel.filter(|_| !self.line.out.is_empty()) else { return 0 };
         let mut stream = self.quic.send_stream(channel);
         let (written, _) =
-            self.out.write_to(|chunk| stream.write_chunks(&mut [chunk]).map(|written| written.bytes));
-        if written.bytes > 0 {
-            self.wrote = now;
-        }
-        if self.out.is_empty() {
-            self.waits_since = None;
-        } else if written.bytes > 0 || self.waits_since.is_none() {
-            self.waits_since = Some(now);
-        }
+            self.line.out.write_to(|chunk| stream.write_chunks(&mut [chunk]).map(|written| written.bytes));
+        self.line.note_written(now, written);
         written.relayed
     }
 
@@ -245,8 +192,11 @@ impl Conn {
     pub fn close_session(&mut self, now: Time, code: CloseCode, reason: Bytes) {
         // What was just written needs a round trip to arrive before the capsule, which travels on another stream.
         let round_trips_ms = (2 * self.quic.rtt().as_millis() as u64).min(limits::CLOSE_DELAY_MS);
-        let delay_ms =
-            if self.out.is_empty() && self.wrote.plus_ms(round_trips_ms) < now { 0 } else { round_trips_ms };
+        let delay_ms = if self.line.out.is_empty() && self.line.wrote.plus_ms(round_trips_ms) < now {
+            0
+        } else {
+            round_trips_ms
+        };
         self.phase = Phase::Flushing { until: now.plus_ms(delay_ms), code, reason };
     }
 
@@ -266,36 +216,14 @@ impl Conn {
             Phase::Open => {}
             _ => return None,
         }
-        if self.in_chat && !self.silent && self.heard.plus_ms(limits::SILENT_MS) <= now {
-            return Some(Due::Silent);
+        match self.line.due(now)? {
+            LineDue::Silent => Some(Due::Silent),
+            LineDue::Stalled => Some(Due::Stalled),
+            LineDue::Probe => {
+                self.quic.ping();
+                None
+            }
         }
-        if self.stalls_at().is_some_and(|at| at <= now) {
-            return Some(Due::Stalled);
-        }
-        if self.probes_at() <= now {
-            self.probed = now;
-            self.quic.ping();
-        }
-        None
-    }
-
-    fn probes_at(&self) -> Time {
-        let pace_ms = if self.in_chat { limits::PROBE_MS } else { limits::KEEP_ALIVE_MS };
-        self.heard.max(self.probed).plus_ms(pace_ms)
-    }
-
-    /// When the client has stalled. In a chat, one that has answered no probe may be away rather than stalled, and gets
-    /// the time in which that is noticed.
-    fn stalls_at(&self) -> Option<Time> {
-        let at = self.waits_since?.plus_ms(limits::STALL_MS);
-        if !self.in_chat {
-            return Some(at);
-        }
-        if self.silent {
-            return None;
-        }
-        let answered = self.heard.plus_ms(limits::PROBE_MS + limits::PROBE_MS / 5) >= at;
-        Some(if answered { at } else { at.max(self.heard.plus_ms(limits::SILENT_MS + 1)) })
     }
 
     /// When this connection wants to be looked at again.
@@ -307,10 +235,7 @@ impl Conn {
             | Phase::Flushing { until, .. }
             | Phase::Lingering { until } => Some(*until),
             Phase::Closed => None,
-            Phase::Open => {
-                let silent = (self.in_chat && !self.silent).then(|| self.heard.plus_ms(limits::SILENT_MS));
-                [Some(self.probes_at()), silent, self.stalls_at()].into_iter().flatten().min()
-            }
+            Phase::Open => Some(self.line.deadline()),
         };
         [quic, own].into_iter().flatten().min()
     }

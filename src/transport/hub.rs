@@ -128,9 +128,9 @@ impl Hub {
     /// Puts a connection on the list of those that have something to do.
     pub(super) fn mark(&mut self, handle: u32) {
         if let Some(Some(conn)) = self.conns.get_mut(handle as usize)
-            && !conn.dirty
+            && !conn.line.dirty
         {
-            conn.dirty = true;
+            conn.line.dirty = true;
             self.dirty.push_back(handle);
         }
     }
@@ -145,9 +145,9 @@ impl Hub {
         let handle = handle.0 as u32;
         let Some(conn) = self.conn(handle) else { return };
         conn.quic.handle_event(event);
-        conn.heard = now;
-        if std::mem::take(&mut conn.silent)
-            && let Some(link) = conn.link
+        conn.line.heard = now;
+        if std::mem::take(&mut conn.line.silent)
+            && let Some(link) = conn.line.link
         {
             self.core.handle_heard(now, link);
             self.apply(now);
@@ -213,14 +213,14 @@ impl Hub {
     pub(super) fn expire(&mut self, instant: Instant, now: Time, handle: u32) {
         let clock = self.clock;
         let Some(conn) = self.conn(handle) else { return };
-        if conn.armed.is_none_or(|at| at > now) {
+        if conn.line.armed.is_none_or(|at| at > now) {
             return; // An entry that an earlier one has replaced.
         }
-        conn.armed = None;
+        conn.line.armed = None;
         if conn.quic.poll_timeout().is_some_and(|at| clock.time_of(at) <= now) {
             conn.quic.handle_timeout(instant);
         }
-        let link = conn.link;
+        let link = conn.line.link;
         match conn.due(now) {
             None => {}
             Some(Due::GiveUp(reason)) => conn.close_quic(instant, H3_NO_ERROR, reason),
@@ -229,11 +229,11 @@ impl Hub {
                 conn.phase = Phase::Lingering { until: now.plus_ms(limits::LINGER_MS) };
             }
             Some(Due::Silent) => {
-                conn.silent = true;
+                conn.line.silent = true;
                 link.inspect(|link| self.core.handle_silent(now, *link));
             }
             Some(Due::Stalled) => {
-                conn.waits_since = None;
+                conn.line.waits_since = None;
                 link.inspect(|link| self.core.handle_stalled(now, *link));
             }
         }
@@ -247,13 +247,13 @@ impl Hub {
         let handle = loop {
             let handle = self.dirty.pop_front()?;
             if let Some(conn) = self.conn(handle) {
-                conn.dirty = false;
+                conn.line.dirty = false;
                 break handle;
             }
         };
         self.poll_quic(instant, now, handle);
         self.poll_session(instant, now, handle);
-        if self.conn(handle).is_some_and(|conn| std::mem::take(&mut conn.resumed)) {
+        if self.conn(handle).is_some_and(|conn| std::mem::take(&mut conn.line.resumed)) {
             self.read_channel(now, handle);
             self.poll_session(instant, now, handle);
         }
@@ -283,9 +283,9 @@ impl Hub {
         conn.half_open &= !established;
         let deadline = conn.deadline(&clock);
         if let Some(at) = deadline
-            && conn.armed.is_none_or(|armed| at < armed)
+            && conn.line.armed.is_none_or(|armed| at < armed)
         {
-            conn.armed = Some(at);
+            conn.line.armed = Some(at);
             self.wheel.insert(handle, at);
         }
         self.half_open -= usize::from(established);
@@ -310,9 +310,9 @@ impl Hub {
         self.vacated.note();
         self.half_open -= usize::from(conn.half_open);
         self.wheel.cancel(handle);
-        self.buffered -= conn.accounted;
-        self.heavy.remove(&(conn.accounted, handle));
-        debug_assert!(conn.link.is_none(), "the core was told before QUIC forgot the connection");
+        self.buffered -= conn.line.accounted;
+        self.heavy.remove(&(conn.line.accounted, handle));
+        debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
     }
 
     /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.

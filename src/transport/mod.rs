@@ -16,6 +16,7 @@ pub mod driver;
 pub mod engine;
 pub mod h3;
 pub mod hub;
+mod line;
 mod padding;
 pub mod queue;
 pub mod quic;

@@ -19,7 +19,7 @@ impl Hub {
         }
         // Streams that had to wait for the session are read once everything before them has been applied.
         let Some(conn) = self.conn(handle) else { return };
-        if conn.link.is_some() && !conn.deferred.is_empty() {
+        if conn.line.link.is_some() && !conn.deferred.is_empty() {
             for id in std::mem::take(&mut conn.deferred) {
                 self.read(instant, now, handle, id);
             }
@@ -44,7 +44,7 @@ impl Hub {
             }
             h3::Effect::ChannelOpened { id, data, .. } => {
                 conn.channel = Some(quic_id(id));
-                conn.decoder.push(data);
+                conn.line.decoder.push(data);
                 self.decode(now, handle);
             }
             h3::Effect::SessionClosed { .. } => {
@@ -65,7 +65,7 @@ impl Hub {
         }
         self.links[index] = handle;
         if let Some(conn) = self.conn(handle) {
-            conn.link = Some(link);
+            conn.line.link = Some(link);
             conn.phase = Phase::Open;
         }
     }
@@ -73,9 +73,9 @@ impl Hub {
     /// The session is over from the client's side.
     pub(super) fn unlink(&mut self, now: Time, handle: u32) {
         if let Some(conn) = self.conn(handle)
-            && let Some(link) = conn.link.take()
+            && let Some(link) = conn.line.link.take()
         {
-            conn.out.clear();
+            conn.line.out.clear();
             self.core.handle_closed(now, link);
             self.apply(now);
         }

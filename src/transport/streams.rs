@@ -51,8 +51,8 @@ impl Hub {
     pub(super) fn lost(&mut self, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
         conn.phase = Phase::Closed;
-        conn.out.clear();
-        if let Some(link) = conn.link.take() {
+        conn.line.out.clear();
+        if let Some(link) = conn.line.link.take() {
             self.core.handle_closed(now, link);
         }
         self.apply(now);
@@ -136,7 +136,7 @@ impl Hub {
         if let h3::Received::Channel { data, .. } =
             conn.session.handle_stream(h3::StreamId(id.into()), data, fin)
         {
-            conn.decoder.push(data);
+            conn.line.decoder.push(data);
             self.decode(now, handle);
         }
     }
