@@ -227,6 +227,13 @@ pub const CLIENT_BYTES: usize = IDLE_CONNECTION_BYTES
     + CLIENT_BIDI_STREAMS * REQUEST_BYTES;
 const _: () = assert!(CLIENT_BYTES < 800 * 1_024, "one client stays below 800 KiB");
 
+/// Pieces on their way from a WebSocket's client to its shard, at most; [`STREAM_WINDOW_BYTES`] in all.
+pub const PIPE_UP_SLOTS: usize = 16;
+/// Pieces on their way from a shard to a WebSocket's client, at most; [`SEND_WINDOW_BYTES`] in all.
+pub const PIPE_DOWN_SLOTS: usize = 64;
+/// WebSockets that have something new in one turn of a shard before others get their turn.
+pub const TURN_PIPES: usize = 1_024;
+
 /// Datagrams that are sent to one client with one call (GSO), at most.
 pub const SEND_SEGMENTS: usize = 10;
 /// Half-open handshakes, in multiples of the number above which Retry is demanded, past which connections are refused.
@@ -271,6 +278,10 @@ pub const MAX_SHARDS: u16 = 256;
 pub const MAX_SESSIONS: u32 = 4_000_000;
 /// Sessions at once unless configured.
 pub const DEFAULT_MAX_SESSIONS: u32 = 1_000_000;
+/// Most WebSockets at once that can be configured: one thread serves all of them.
+pub const MAX_WEBSOCKETS: u32 = 100_000;
+/// WebSockets at once unless configured.
+pub const DEFAULT_MAX_WEBSOCKETS: u32 = 10_000;
 /// Longest drain, in seconds: an hour outlasts nearly every chat, and a supervisor's patience.
 pub const MAX_DRAIN_S: u64 = 3_600;
 /// Drain unless configured, in seconds.
@@ -344,3 +355,16 @@ pub const SITE_HEADERS: usize = 64;
 pub const SITE_HEAD_S: u64 = 10;
 /// Longest life of a connection to the site, in seconds: a reader who takes nothing holds a place no longer.
 pub const SITE_CONNECTION_S: u64 = 120;
+
+/// Read from a WebSocket's connection at a time, in bytes: a piece of a channel pins no more than a slice of a datagram does.
+pub const WEBSOCKET_READ_BYTES: usize = RECEIVE_BUFFER_BYTES;
+/// Written to a WebSocket's connection at a time, in bytes: one record of TLS.
+pub const WEBSOCKET_WRITE_BYTES: usize = 16_384;
+/// What the system may hold unsent for one WebSocket before it counts as not taken by the client, in bytes.
+pub const WEBSOCKET_UNSENT_BYTES: u32 = 16_384;
+/// What TLS may hold for one connection of the site while the system takes nothing, in bytes.
+pub const SITE_TLS_BYTES: usize = 32_768;
+/// Longest payload of a WebSocket control frame (RFC 6455, section 5.5).
+pub const WEBSOCKET_CONTROL_BYTES: usize = 125;
+/// Longest reason in a WebSocket close frame, in bytes: a control frame less the code.
+pub const WEBSOCKET_REASON_BYTES: usize = WEBSOCKET_CONTROL_BYTES - 2;

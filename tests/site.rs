@@ -36,7 +36,17 @@ fn client_config_tells_where_to_connect() {
     assert_eq!(config["webtransport"]["url"], format!("https://127.0.0.1:{}/v1", server.local_addr().port()));
     let hash = config["webtransport"]["serverCertificateHashes"][0].as_str().expect("a hash");
     assert_eq!((hash.len(), hash.ends_with('=')), (44, true), "SHA-256 in base64 with padding");
+    let host = format!("localhost:{}", site.port());
+    assert_eq!(config["websocket"]["url"], format!("ws://{host}/v1"), "where the page came from");
+    stop(server);
+
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let config = Config { listen: any, site: any, shards: 1, max_websockets: 0, ..Config::default() };
+    let server = Server::start(config).expect("a server");
+    let config = get(server.site_addr(), "/client-config.json");
+    let config: serde_json::Value = serde_json::from_slice(&config.body).expect("JSON");
     assert!(config.get("websocket").is_none(), "no fallback is served");
+    assert_eq!(get(server.site_addr(), "/v1").status, 404);
     stop(server);
 }
 
@@ -117,6 +127,27 @@ fn what_is_not_a_file_of_the_page_is_not_served() {
     assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
     let rebound = ask(site, "GET", "/client-config.json", &[("Host", "evil.example")]);
     assert_eq!(rebound.status, 421, "a page of another name reads nothing");
+    stop(server);
+}
+
+#[test]
+fn what_is_not_a_websocket_handshake_is_told_what_would_be() {
+    let (server, site) = server();
+    let plain = get(site, "/v1");
+    assert_eq!((plain.status, plain.header("upgrade")), (426, "websocket"));
+    let handshake = |key: &str, version: &str| {
+        let upgrade = [("Host", "localhost"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", version)];
+        ask(site, "GET", "/v1", &[&upgrade[..], &[("Sec-WebSocket-Key", key)]].concat())
+    };
+    // `ask` says `Connection: close`, which is no upgrade either.
+    for (key, version) in
+        [("dGhlIHNhbXBsZSBub25jZQ==", "13"), ("dGhlIHNhbXBsZSBub25jZQ==", "8"), ("short", "13")]
+    {
+        let answer = handshake(key, version);
+        assert_eq!((answer.status, answer.header("sec-websocket-version")), (400, "13"), "{key} {version}");
+    }
+    let elsewhere = ask(site, "GET", "/v1", &[("Host", "evil.example"), ("Upgrade", "websocket")]);
+    assert_eq!(elsewhere.status, 421);
     stop(server);
 }
 

@@ -47,6 +47,8 @@ pub struct Config {
     pub log: LogLevel,
     /// Sessions at once, over all shards; past it a client is closed with code 8.
     pub max_sessions: u32,
+    /// Sessions over WebSocket at once, over all shards; 0 means that the fallback is not served.
+    pub max_websockets: u32,
     /// How long people who are in a chat may go on after SIGTERM.
     pub drain: Duration,
     /// Half-open handshakes, over all shards, above which an address has to be proven by Retry.
@@ -189,6 +191,7 @@ impl Default for Config {
             shards: u16::try_from(cores).unwrap_or(u16::MAX).min(limits::MAX_SHARDS),
             log: LogLevel::Info,
             max_sessions: limits::DEFAULT_MAX_SESSIONS,
+            max_websockets: limits::DEFAULT_MAX_WEBSOCKETS,
             drain: Duration::from_secs(limits::DEFAULT_DRAIN_S),
             retry_above: limits::DEFAULT_RETRY_ABOVE,
             shard_buffer_bytes: (limits::DEFAULT_SHARD_BUFFER_MIB as usize) << 20,
@@ -225,6 +228,7 @@ impl fmt::Display for Config {
             writeln!(f, "  origins           {}", self.origins.join(", "))?;
         }
         writeln!(f, "  sessions          at most {}", self.max_sessions)?;
+        writeln!(f, "  WebSocket         at most {}", self.max_websockets)?;
         writeln!(f, "  buffers           at most {} MiB a shard", self.shard_buffer_bytes >> 20)?;
         writeln!(f, "  Retry             above {} half-open handshakes", self.retry_above)?;
         writeln!(f, "  drain             {} s", self.drain.as_secs())?;

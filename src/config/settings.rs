@@ -92,6 +92,16 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "max_websockets",
+        about: "Sessions over WebSocket at once, for people without WebTransport. Default 10000. 0 turns the fallback off. \
+                Each idle one costs about 40 KiB of memory.",
+        apply: |draft, value| {
+            value
+                .integer(0..=u64::from(limits::MAX_WEBSOCKETS))
+                .map(|count| draft.config.max_websockets = count as u32)
+        },
+    },
+    Setting {
         key: "drain_seconds",
         about: "How long chats may go on after SIGTERM. Default 30. An upgrade takes this much longer.",
         apply: |draft, value| {

@@ -51,6 +51,8 @@ pub struct ShardCounters {
     pub in_chat: Gauge,
     /// QUIC connections now, sessions or not.
     pub connections: Gauge,
+    /// WebSockets now.
+    pub websockets: Gauge,
     /// Handshakes that are half-open now.
     pub handshakes: Gauge,
     /// Sessions opened since the start.

@@ -7,11 +7,12 @@ use super::counters::{Counters, ServerState, ShardCounters};
 type Read = fn(&ShardCounters) -> u64;
 
 /// Name, kind, help and source of each metric.
-const METRICS: [(&str, &str, &str, Read); 10] = [
+const METRICS: [(&str, &str, &str, Read); 11] = [
     ("anoncam_sessions", "gauge", "Sessions that are connected.", |shard| shard.online.get()),
     ("anoncam_waiting", "gauge", "Sessions that wait for a stranger.", |shard| shard.waiting.get()),
     ("anoncam_in_chat", "gauge", "Sessions in a chat.", |shard| shard.in_chat.get()),
     ("anoncam_connections", "gauge", "QUIC connections.", |shard| shard.connections.get()),
+    ("anoncam_websockets", "gauge", "WebSockets.", |shard| shard.websockets.get()),
     ("anoncam_handshakes", "gauge", "Handshakes that are half-open.", |shard| shard.handshakes.get()),
     ("anoncam_sessions_opened_total", "counter", "Sessions opened.", |shard| shard.opened.get()),
     ("anoncam_matched_total", "counter", "Sessions matched with a stranger.", |shard| shard.matched.get()),

@@ -19,12 +19,12 @@ use crate::core::ice::IceConfig;
 use crate::ops::control::{Answer, ControlSocket};
 use crate::ops::watchdog::Pulse;
 use crate::ops::{Counters, Request};
-use crate::site::{Metrics, Page, SiteConfig, SiteSockets};
+use crate::site::{Metrics, Page, PolicyNow, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 use crate::transport::bus::Command;
 use crate::transport::engine::{Engine, EngineConfig};
 use crate::transport::h3::Policy;
-use crate::transport::settings::ShardSettings;
+use crate::transport::settings::{ShardSettings, Shards};
 
 pub use error::StartError;
 use operator::Operator;
@@ -65,20 +65,23 @@ impl Server {
         let metrics = metrics.map(|sockets| (sockets, metrics_page(&counters)));
         given.all_taken()?;
         let control = bind_control(&config)?;
-        let engine = Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
-            .map_err(|error| StartError::listen(config.listen, error))?;
-        let page = Page::new(site_config(&config, engine.local_addr(), &certificates, &counters));
+        let (engine, listeners) =
+            Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
+                .map_err(|error| StartError::listen(config.listen, error))?;
+        let shards = engine.shards();
+        let page = Page::new(site_config(&config, engine.local_addr(), &shards, &certificates, &counters));
         let (requests, requested) = mpsc::channel(1);
         let operator = Arc::new(Operator {
             config: Mutex::new(config.clone()),
             site: site_address,
             certificates: Arc::clone(&certificates),
             counters: Arc::clone(&counters),
-            shards: engine.shards(),
+            shards,
             requests,
         });
         let site = SiteThread::start(SiteParts {
             page: (sockets, page, https(&config, &certificates)?),
+            doors: (engine.doors(), listeners),
             metrics,
             control: control.map(|socket| (socket, Arc::clone(&operator))),
             certificates,
@@ -178,6 +181,7 @@ fn engine_config(
         listen: config.listen,
         shards: config.shards,
         tls: Arc::new(tls::server_crypto(Arc::clone(certificates))?),
+        max_websockets: config.max_websockets,
         settings: shard_settings(config, site),
         counters: Arc::clone(counters),
     })
@@ -211,17 +215,22 @@ fn origins(config: &Config, site: SocketAddr) -> Vec<String> {
 fn site_config(
     config: &Config,
     listen: SocketAddr,
+    shards: &Shards,
     certificates: &Arc<CertificateStore>,
     counters: &Arc<Counters>,
 ) -> SiteConfig {
+    let shards = shards.clone();
+    // Asked at each handshake, since a reload may have changed it.
+    let policy = move || Arc::clone(&shards.settings().policy);
     let named = config.origins.iter().chain(&config.public_url).map(|url| host(url).to_owned());
     let loopback = LOOPBACK_NAMES.iter().map(ToString::to_string).filter(|_| config.site.ip().is_loopback());
     SiteConfig {
         hosts: loopback.chain(named).collect(),
         webtransport_origin: config.public_url.clone().unwrap_or_else(|| webtransport_origin(listen)),
+        websocket: (config.max_websockets > 0).then(|| PolicyNow(Box::new(policy))),
         certificates: Arc::clone(certificates),
         counters: Arc::clone(counters),
-        https: config.site_is_https(),
+        https: config.mode() == Mode::Production,
     }
 }
 

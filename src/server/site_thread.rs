@@ -12,10 +12,13 @@ use crate::limits;
 use crate::ops::control::ControlSocket;
 use crate::site::{Metrics, Page, SiteSockets};
 use crate::tls::CertificateStore;
+use crate::transport::pipe::{Doors, Listener};
 
 /// What the thread serves and looks after.
 pub(super) struct SiteParts {
     pub page: (SiteSockets, Page, Option<Arc<rustls::ServerConfig>>),
+    /// The way of WebSockets to the shards.
+    pub doors: (Doors, Vec<Listener>),
     pub metrics: Option<(SiteSockets, Metrics)>,
     pub control: Option<(ControlSocket, Arc<Operator>)>,
     pub certificates: Arc<CertificateStore>,
@@ -32,11 +35,21 @@ impl SiteThread {
     pub fn start(parts: SiteParts) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let SiteParts { page: (sockets, page, tls), metrics, control, certificates } = parts;
+        let SiteParts {
+            page: (sockets, page, tls),
+            doors: (doors, listeners),
+            metrics,
+            control,
+            certificates,
+        } = parts;
         let thread = std::thread::Builder::new().name("site".to_owned()).spawn(move || {
             runtime.block_on(async {
+                for listener in listeners {
+                    // Ends with its shard.
+                    tokio::spawn(listener.run());
+                }
                 tokio::select! {
-                    served = sockets.serve(page, tls) => report("the page", served),
+                    served = sockets.serve(page, tls, Some(doors)) => report("the page", served),
                     served = serve_metrics(metrics) => report("the metrics", served),
                     served = serve_control(control) => report("the control socket", served),
                     () = turn_certificates(&certificates) => {}
@@ -58,7 +71,7 @@ impl SiteThread {
 /// Never ends where there are no metrics to serve.
 async fn serve_metrics(metrics: Option<(SiteSockets, Metrics)>) -> io::Result<()> {
     match metrics {
-        Some((sockets, metrics)) => sockets.serve(metrics, None).await,
+        Some((sockets, metrics)) => sockets.serve(metrics, None, None).await,
         None => std::future::pending().await,
     }
 }

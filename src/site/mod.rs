@@ -1,13 +1,15 @@
 //! Before step 1: the page, and where it connects to.
 //!
-//! In: HTTP/1.1 requests over TCP. Out: the embedded page of client-js, `/client-config.json`, and refusals. It shares no
-//! lock and no thread with the shards: it reads their counters, and may starve without hurting a frame.
+//! In: HTTP/1.1 requests over TCP. Out: the embedded page of client-js, `/client-config.json`, WebSockets on their way to a
+//! shard, and refusals. It shares no lock and no thread with the shards: it reads their counters, fills and empties pipes, and may starve
+//! without hurting anybody who came over WebTransport.
 
 mod assets;
 mod headers;
 mod metrics;
 mod respond;
 mod serve;
+mod websocket;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -16,6 +18,7 @@ use hyper::{Request, Response};
 pub use metrics::Metrics;
 pub use respond::{Page, SiteConfig};
 pub use serve::SiteSockets;
+pub use websocket::PolicyNow;
 
 /// A whole answer: everything here is small or embedded.
 pub type Answer = Response<Full<Bytes>>;

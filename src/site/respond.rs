@@ -14,9 +14,10 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::assets::{self, Asset};
 use super::headers::SecurityHeaders;
-use super::{Answer, Respond};
+use super::{Answer, PolicyNow, Respond, websocket};
 use crate::ops::{Counters, ServerState};
 use crate::tls::CertificateStore;
+use crate::transport::h3::SESSIONS_PATH;
 
 /// What the site says and to whom.
 #[derive(Debug)]
@@ -26,11 +27,13 @@ pub struct SiteConfig {
     pub hosts: Vec<String>,
     /// Where browsers connect to, as `https://HOST:PORT`.
     pub webtransport_origin: String,
+    /// Who may open a WebSocket; `None` where that fallback is not served.
+    pub websocket: Option<PolicyNow>,
     /// Whose hashes client-config.json lists.
     pub certificates: Arc<CertificateStore>,
     /// Where the number of people and the state of the server come from.
     pub counters: Arc<Counters>,
-    /// Whether the site is served over TLS.
+    /// Whether browsers reach the site over TLS: its own, or that of a proxy in front.
     pub https: bool,
 }
 
@@ -60,8 +63,9 @@ impl Page {
 
     fn answer<B>(&self, request: &Request<B>) -> Answer {
         match request.uri().path() {
-            "/client-config.json" => self.client_config(),
+            "/client-config.json" => self.client_config(request.headers()),
             "/healthz" => self.health(),
+            SESSIONS_PATH => self.websocket(request),
             path => match Asset::find(path) {
                 Some(asset) => file(asset, request.headers(), StatusCode::OK),
                 None => not_found(request.headers()),
@@ -70,7 +74,7 @@ impl Page {
     }
 
     /// PROTOCOL.md section 1. No CORS header: pages of other origins have no business here, and programs need none.
-    fn client_config(&self) -> Answer {
+    fn client_config(&self, asked: &HeaderMap) -> Answer {
         let Self { config, .. } = self;
         let mut webtransport = serde_json::json!({ "url": format!("{}/v1", config.webtransport_origin) });
         let hashes: Vec<String> =
@@ -86,10 +90,22 @@ impl Page {
             "paused": levers.paused_names(),
             "webtransport": webtransport,
         });
+        if let (Some(_), Some(host)) = (&config.websocket, host(asked)) {
+            // By the name under which the page was asked for: a page may only connect to where it came from.
+            let scheme = if config.https { "wss" } else { "ws" };
+            body["websocket"] = serde_json::json!({ "url": format!("{scheme}://{host}{SESSIONS_PATH}") });
+        }
         if let Some(message) = levers.message() {
             body["message"] = (*message).into();
         }
         with_type(StatusCode::OK, "application/json", Bytes::from(body.to_string()))
+    }
+
+    fn websocket<B>(&self, request: &Request<B>) -> Answer {
+        match &self.config.websocket {
+            Some(policy) => websocket::answer(request, &(policy.0)()),
+            None => not_found(request.headers()),
+        }
     }
 
     /// For a load balancer or supervisor: whether newcomers should be sent here.
@@ -120,14 +136,19 @@ pub(super) fn refusal<B>(request: &Request<B>, hosts: &[String]) -> Option<Answe
 }
 
 fn is_for<B>(request: &Request<B>, hosts: &[String]) -> bool {
-    let mut named = request.headers().get_all(header::HOST).iter();
-    let (host, more) = (named.next().and_then(|host| host.to_str().ok()), named.next());
-    let Some(host) = host.filter(|_| more.is_none()) else { return false };
+    let Some(host) = host(request.headers()) else { return false };
     let target = request.uri().authority().map_or(host, hyper::http::uri::Authority::as_str);
     [host, target].iter().all(|name| {
         let name = without_port(name);
         hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     })
+}
+
+/// The one Host that a request names.
+fn host(asked: &HeaderMap) -> Option<&str> {
+    let mut named = asked.get_all(header::HOST).iter();
+    let host = named.next().and_then(|host| host.to_str().ok());
+    host.filter(|_| named.next().is_none())
 }
 
 fn file(asset: &'static Asset, asked: &HeaderMap, status: StatusCode) -> Answer {
@@ -194,6 +215,7 @@ mod tests {
         Page::new(SiteConfig {
             hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()],
             webtransport_origin: "https://127.0.0.1:4433".into(),
+            websocket: None,
             certificates: Arc::new(
                 CertificateStore::self_made(std::time::SystemTime::now()).expect("a certificate"),
             ),

@@ -1,24 +1,32 @@
 //! The site's sockets: accepting, bounding and closing TCP connections.
 //!
 //! In: TCP connections. Out: answers of a [`Respond`]. One task a connection, at most [`limits::SITE_CONNECTIONS`]; a
-//! connection has [`limits::SITE_HEAD_S`] seconds for a request and lives [`limits::SITE_CONNECTION_S`] at most.
+//! connection has [`limits::SITE_HEAD_S`] seconds for a request and lives [`limits::SITE_CONNECTION_S`] at most. One that becomes a
+//! WebSocket gives its place back and lives as long as its session.
 
 use std::convert::Infallible;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::StatusCode;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::Respond;
+use super::{Respond, websocket};
 use crate::limits;
+use crate::transport::pipe::Doors;
 
 /// Sockets that are bound and do not answer yet: the port is known before the rest of the server starts.
 #[derive(Debug)]
@@ -70,15 +78,17 @@ impl SiteSockets {
         self.address
     }
 
-    /// Answers until dropped. Runs on the current tokio runtime.
+    /// Answers until dropped. Runs on the current tokio runtime. What is answered with 101 becomes a WebSocket behind `doors`.
     pub async fn serve(
         self,
         responder: impl Respond,
         tls: Option<Arc<rustls::ServerConfig>>,
+        doors: Option<Doors>,
     ) -> io::Result<()> {
         let site = Arc::new(Site {
             responder,
             tls: tls.map(TlsAcceptor::from),
+            doors,
             places: Arc::new(Semaphore::new(limits::SITE_CONNECTIONS)),
         });
         let mut accepting = tokio::task::JoinSet::new();
@@ -94,7 +104,25 @@ impl SiteSockets {
 struct Site<R> {
     responder: R,
     tls: Option<TlsAcceptor>,
+    doors: Option<Doors>,
     places: Arc<Semaphore>,
+}
+
+/// What a connection is made of, under or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<StdListener> {
@@ -110,12 +138,7 @@ async fn accept<R: Respond>(listener: TcpListener, site: Arc<Site<R>>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let site = Arc::clone(&site);
-                tokio::spawn(async move {
-                    let life = Duration::from_secs(limits::SITE_CONNECTION_S);
-                    // How a connection ended is nobody's business: no access log, not even of failures.
-                    let _ = tokio::time::timeout(life, connection(stream, &site)).await;
-                    drop(place);
-                });
+                tokio::spawn(async move { connection(stream, &site, place).await });
             }
             // Out of descriptors, or a connection that was gone before it was taken: go on, but not in a hot loop.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -123,30 +146,48 @@ async fn accept<R: Respond>(listener: TcpListener, site: Arc<Site<R>>) {
     }
 }
 
-async fn connection<R: Respond>(stream: TcpStream, site: &Site<R>) {
+/// How a connection ended is nobody's business: no access log, not even of failures.
+async fn connection<R: Respond>(stream: TcpStream, site: &Site<R>, place: OwnedSemaphorePermit) {
     // Answers are one write each: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    match &site.tls {
-        None => serve_http(stream, site).await,
-        Some(acceptor) => {
-            let handshake = Duration::from_secs(limits::SITE_HEAD_S);
-            if let Ok(Ok(stream)) = tokio::time::timeout(handshake, acceptor.accept(stream)).await {
-                serve_http(stream, site).await;
-            }
-        }
+    let life = Instant::now() + Duration::from_secs(limits::SITE_CONNECTION_S);
+    let Some(acceptor) = &site.tls else { return serve_http(stream, site, life, place).await };
+    let handshake = Duration::from_secs(limits::SITE_HEAD_S);
+    let accept = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(limits::SITE_TLS_BYTES)));
+    if let Ok(Ok(stream)) = timeout(handshake, accept).await {
+        serve_http(stream, site, life, place).await;
     }
 }
 
-async fn serve_http<R: Respond>(stream: impl AsyncRead + AsyncWrite + Unpin, site: &Site<R>) {
+async fn serve_http<R: Respond>(
+    stream: impl Stream,
+    site: &Site<R>,
+    life: Instant,
+    place: OwnedSemaphorePermit,
+) {
+    let upgraded = AtomicBool::new(false);
     let service = service_fn(|request| {
         let answer = site.responder.respond(&request);
-        async move { Ok::<_, Infallible>(answer) }
+        upgraded.store(answer.status() == StatusCode::SWITCHING_PROTOCOLS, Relaxed);
+        ready(Ok::<_, Infallible>(answer))
     });
-    let _ = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(limits::SITE_HEAD_S))
         .max_buf_size(limits::SITE_HEAD_BYTES)
         .max_headers(limits::SITE_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let served = timeout_at(life, poll_fn(|context| connection.poll_without_shutdown(context))).await;
+    let Ok(Ok(())) = served else { return };
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let mut stream = io.into_inner();
+    match &site.doors {
+        Some(doors) if upgraded.load(Relaxed) => {
+            drop(place);
+            // What the client does not take shall wait in its session's queue, where it is counted. Best effort.
+            let _ = SockRef::from(stream.tcp()).set_tcp_notsent_lowat(limits::WEBSOCKET_UNSENT_BYTES);
+            websocket::carry(stream, read_buf, doors.open()).await;
+        }
+        _ => drop(timeout_at(life, stream.shutdown()).await),
+    }
 }

@@ -12,10 +12,10 @@ impl Hub {
     /// Updates what a connection counts for, ends it when its queue is past its bound, and sheds the heaviest while the
     /// shard is past its cap.
     pub(super) fn account(&mut self, now: Time, handle: u32) {
-        let Some(conn) = self.conn(handle) else { return };
-        let holds = conn.line.buffered_bytes();
-        let before = std::mem::replace(&mut conn.line.accounted, holds);
-        let link = conn.line.link;
+        let Some(line) = self.line(handle) else { return };
+        let holds = line.buffered_bytes();
+        let before = std::mem::replace(&mut line.accounted, holds);
+        let link = line.link;
         if holds != before {
             self.buffered = self.buffered + holds - before;
             if before >= limits::HEAVY_BYTES {
@@ -37,6 +37,14 @@ impl Hub {
         }
     }
 
+    /// A connection is about to be forgotten: it holds nothing any more.
+    pub(super) fn account_forgotten(&mut self, handle: u32) {
+        let Some(line) = self.line(handle) else { return };
+        let held = std::mem::take(&mut line.accounted);
+        self.buffered -= held;
+        self.heavy.remove(&(held, handle));
+    }
+
     /// Ends a connection that makes QUIC hold data which cannot be read.
     pub(super) fn give_up(&mut self, instant: Instant, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
@@ -49,11 +57,11 @@ impl Hub {
     }
 
     pub(super) fn shed(&mut self, now: Time, handle: u32) {
-        let Some(conn) = self.conn(handle) else { return };
-        let holds = std::mem::take(&mut conn.line.accounted);
-        conn.line.out.clear();
-        conn.line.decoder = FrameDecoder::default();
-        let link = conn.line.link;
+        let Some(line) = self.line(handle) else { return };
+        let holds = std::mem::take(&mut line.accounted);
+        line.out.clear();
+        line.decoder = FrameDecoder::default();
+        let link = line.link;
         self.buffered -= holds;
         self.shed += 1;
         if let Some(link) = link {

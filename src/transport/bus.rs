@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use mio::Waker;
@@ -41,8 +41,11 @@ pub enum Command {
 #[derive(Debug, Default)]
 pub struct Mailbox {
     woken: AtomicBool,
-    /// Ends the sleep of the shard that runs now. Taken once a turn of another shard, at most.
-    waker: Mutex<Option<Waker>>,
+    /// The same from the site's thread, which may not run again for long after it has set it: no shard relies on that.
+    woken_by_site: AtomicBool,
+    /// Ends the sleep of the shard that runs now. Used once a turn of another shard, at most; written when a shard (re)starts,
+    /// so that nobody who wakes waits for anybody else who does.
+    waker: RwLock<Option<Waker>>,
     /// Commands are rare: a handful in the life of a process. `woken` says whether to look.
     commands: Mutex<Vec<Command>>,
 }
@@ -50,8 +53,17 @@ pub struct Mailbox {
 impl Mailbox {
     /// Wakes the shard, now or when it next wants to sleep.
     pub fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel)
-            && let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wake_unless(&self.woken);
+    }
+
+    /// The same, for the site's thread.
+    pub fn wake_by_site(&self) {
+        self.wake_unless(&self.woken_by_site);
+    }
+
+    fn wake_unless(&self, woken: &AtomicBool) {
+        if !woken.swap(true, Ordering::AcqRel)
+            && let Some(waker) = &*self.waker.read().unwrap_or_else(PoisonError::into_inner)
         {
             // The one error there is means that the shard's poll is gone: whoever takes its place starts awake.
             let _ = waker.wake();
@@ -60,7 +72,7 @@ impl Mailbox {
 
     /// From now on a sleep on the poll of this waker is what ends. A shard starts awake.
     pub fn ends_sleep_by(&self, waker: Waker) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+        *self.waker.write().unwrap_or_else(PoisonError::into_inner) = Some(waker);
     }
 
     /// Leaves a command and wakes the shard.
@@ -72,6 +84,11 @@ impl Mailbox {
     /// Whether anything has come since the last call. The commands are taken by [`Mailbox::take_commands`].
     pub fn take_woken(&self) -> bool {
         self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether the site has anything new. Asked before looking at what it is.
+    pub fn take_woken_by_site(&self) -> bool {
+        self.woken_by_site.load(Ordering::Relaxed) && self.woken_by_site.swap(false, Ordering::AcqRel)
     }
 
     /// The commands so far.

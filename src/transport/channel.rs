@@ -6,12 +6,13 @@
 use bytes::Bytes;
 use quinn_proto::StreamId;
 
-use super::connection::Conn;
 use super::h3;
 use super::hub::Hub;
+use super::line::Line;
 use super::streams::Taken;
+use super::websocket::is_websocket;
 use crate::core::frame::Frame;
-use crate::core::io::{FrameBytes, LinkId, Output, Relayed, Time};
+use crate::core::io::{CloseCode, FrameBytes, LinkId, Output, Relayed, Time};
 use crate::limits;
 
 impl Hub {
@@ -59,9 +60,9 @@ impl Hub {
     /// Hands complete frames to the core, one at a time, as long as the sender may be read.
     pub(super) fn decode(&mut self, now: Time, handle: u32) {
         loop {
-            let Some(conn) = self.conn(handle) else { return };
-            let (Some(link), true) = (conn.line.link, conn.line.reading) else { return };
-            match conn.line.decoder.next() {
+            let Some(line) = self.line(handle) else { return };
+            let (Some(link), true) = (line.link, line.reading) else { return };
+            match line.decoder.next() {
                 Ok(None) => return,
                 Ok(Some(Frame::Relay(frame))) => {
                     let relayed = self.core.handle_relay(now, link, frame);
@@ -90,8 +91,8 @@ impl Hub {
 
     pub(super) fn push(&mut self, to: LinkId, frame: FrameBytes) {
         let Some(&handle) = self.links.get(to.0 as usize) else { return };
-        if let Some(conn) = self.conn(handle) {
-            conn.line.out.push_relayed(frame);
+        if let Some(line) = self.line(handle) {
+            line.out.push_relayed(frame);
             self.mark(handle);
         }
     }
@@ -100,9 +101,14 @@ impl Hub {
     pub(super) fn flush(&mut self, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
         let relayed = conn.flush(now);
-        if relayed > 0
-            && let Some(link) = conn.line.link
-        {
+        if relayed > 0 {
+            self.credit(now, handle, relayed);
+        }
+    }
+
+    /// So many relayed bytes have left the queue of a channel.
+    pub(super) fn credit(&mut self, now: Time, handle: u32, relayed: usize) {
+        if let Some(link) = self.line(handle).and_then(|line| line.link) {
             self.core.handle_flushed(now, link, relayed);
             self.apply(now);
         }
@@ -113,29 +119,35 @@ impl Hub {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Bus { to, message } => drop(self.bus.send(to, message)),
-                Output::Send { link, frame } => {
-                    self.with_link(link, |conn| conn.line.out.push_control(&frame))
-                }
-                Output::Read { link, on } => self.with_link(link, |conn| {
-                    conn.line.resumed |= on && !conn.line.reading;
-                    conn.line.reading = on;
+                Output::Send { link, frame } => self.with_line(link, |line| line.out.push_control(&frame)),
+                Output::Read { link, on } => self.with_line(link, |line| {
+                    line.resumed |= on && !line.reading;
+                    line.reading = on;
                 }),
-                Output::InChat { link, on } => self.with_link(link, |conn| {
-                    conn.line.in_chat = on;
-                    conn.line.silent &= on;
+                Output::InChat { link, on } => self.with_line(link, |line| {
+                    line.in_chat = on;
+                    line.silent &= on;
                 }),
-                Output::Close { link, code, reason } => self.with_link(link, |conn| {
-                    conn.line.link = None;
-                    conn.close_session(now, code, reason);
-                }),
+                Output::Close { link, code, reason } => self.close_link(now, link, code, reason),
             }
         }
     }
 
-    pub(super) fn with_link(&mut self, link: LinkId, act: impl FnOnce(&mut Conn)) {
+    fn with_line(&mut self, link: LinkId, act: impl FnOnce(&mut Line)) {
         let Some(&handle) = self.links.get(link.0 as usize) else { return };
-        let Some(conn) = self.conn(handle) else { return };
-        act(conn);
+        let Some(line) = self.line(handle) else { return };
+        act(line);
         self.mark(handle);
+    }
+
+    /// The core is done with a session.
+    fn close_link(&mut self, now: Time, link: LinkId, code: CloseCode, reason: Bytes) {
+        let Some(&handle) = self.links.get(link.0 as usize) else { return };
+        self.with_line(link, |line| line.link = None);
+        if is_websocket(handle) {
+            self.close_websocket(now, handle, code, reason);
+        } else if let Some(conn) = self.conn(handle) {
+            conn.close_session(now, code, reason);
+        }
     }
 }

@@ -5,10 +5,10 @@
 //!
 //! 1. commands of the process, and what its operator has paused
 //! 2. datagrams, up to [`limits::TURN_RECEIVE_BATCHES`] batches
-//! 3. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`]
+//! 3. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`], and from the site, up to [`limits::TURN_PIPES`]
 //! 4. timers that are due
 //! 5. every connection that has something to do: read, decide, write, transmit
-//! 6. messages to other shards, one wake-up each
+//! 6. messages to other shards and to the site, one wake-up each
 //!
 //! Once a minute, or as often as is configured, it forgets: what dead stack frames, receive metadata and vacated slots would tell about people who
 //! have gone. Then it sleeps until a datagram, a message or a deadline.
@@ -109,9 +109,10 @@ impl<'a> Driver<'a> {
         self.hub.set_paused(now, self.counters.levers().paused());
         let mut more = self.receive(instant, now)?;
         more |= self.hub.receive_bus(now, limits::TURN_BUS_MESSAGES);
+        more |= self.hub.receive_websockets(now, limits::TURN_PIPES);
         self.hub.handle_timeout(instant, now);
         self.service(instant, now);
-        more |= self.hub.bus.flush();
+        more |= self.hub.bus.flush() | self.hub.websockets.lobby.flush();
         self.publish(now);
         self.own.turns.add(1);
         Ok(more || (self.hub.has_work() && self.unsent.is_none()))
@@ -242,6 +243,7 @@ impl<'a> Driver<'a> {
         self.own.waiting.set(gauge(counts.waiting));
         self.own.in_chat.set(gauge(counts.in_chat));
         self.own.connections.set(gauge(self.hub.open as u64));
+        self.own.websockets.set(gauge(self.hub.websockets.len() as u64));
         self.own.handshakes.set(gauge(self.hub.half_open as u64));
         let refused = counts.refused_full + counts.refused_paused + self.hub.refused + self.hub.shed;
         let matched = 2 * counts.pairs_here + counts.pairs_across;

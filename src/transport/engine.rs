@@ -16,6 +16,7 @@ use super::bus::{self, BusPort, Command, Mailbox};
 use super::clock::{Clock, unix_s};
 use super::driver::Driver;
 use super::hub::{Hub, HubParts};
+use super::pipe::{self, Doors, Listener, Lobby};
 use super::quic;
 use super::settings::{ShardSettings, Shards};
 use super::socket::{self, Datagrams};
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub shards: u16,
     /// Certificates and ciphers.
     pub tls: Arc<rustls::ServerConfig>,
+    /// WebSockets at once, over all shards; 0 turns them off.
+    pub max_websockets: u32,
     /// What can be changed later.
     pub settings: ShardSettings,
     /// What is counted.
@@ -43,13 +46,14 @@ pub struct Engine {
     address: SocketAddr,
     mailboxes: Arc<[Mailbox]>,
     shards: Shards,
+    doors: Doors,
     counters: Arc<Counters>,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
 impl Engine {
-    /// Binds the sockets and starts the shards.
-    pub fn start(config: EngineConfig) -> io::Result<Self> {
+    /// Binds the sockets and starts the shards. The listeners have to run where WebSockets are served.
+    pub fn start(config: EngineConfig) -> io::Result<(Self, Vec<Listener>)> {
         let sockets = socket::bind_group(config.listen, config.shards)?;
         let address = sockets[0].local_addr()?;
         let buffer_bytes = socket::receive_buffer_bytes(&sockets[0])?;
@@ -64,11 +68,12 @@ impl Engine {
         let clock = Clock::start();
         let ports = bus::connect(config.shards);
         let mailboxes = Arc::clone(ports[0].mailboxes());
+        let (doors, listeners, lobbies) = pipe::connect(&mailboxes, config.max_websockets as usize)?;
         let counters = Arc::clone(&config.counters);
         let shards = Shards::new(Arc::clone(&mailboxes), config.settings.clone());
         let config = Arc::new(config);
         let mut threads = Vec::with_capacity(sockets.len());
-        for ((index, socket), port) in (0..config.shards).zip(sockets).zip(ports) {
+        for ((index, socket), ports) in (0..config.shards).zip(sockets).zip(ports.into_iter().zip(lobbies)) {
             let shard = ShardThread {
                 id: ShardId(index),
                 config: Arc::clone(&config),
@@ -79,10 +84,15 @@ impl Engine {
                 socket,
             };
             threads.push(
-                std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(port))?,
+                std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(ports))?,
             );
         }
-        Ok(Self { address, mailboxes, shards, counters, threads })
+        Ok((Self { address, mailboxes, shards, doors, counters, threads }, listeners))
+    }
+
+    /// The way of WebSockets to its shards.
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
     }
 
     /// The way to its shards.
@@ -113,7 +123,7 @@ impl Engine {
         self.begin_drain(Duration::ZERO);
         let goodbye = Duration::from_millis(limits::PUBLISH_MS + limits::CLOSE_DELAY_MS + limits::LINGER_MS);
         self.wait_until(Instant::now() + goodbye, |counters| {
-            counters.sum(|shard| shard.connections.get()) == 0
+            counters.sum(|shard| shard.connections.get()) == 0 && self.doors.in_use() == 0
         });
         self.stop()
     }
@@ -157,10 +167,10 @@ struct ShardThread {
 }
 
 impl ShardThread {
-    fn run(self, mut port: BusPort) -> io::Result<()> {
+    fn run(self, mut ports: (BusPort, Lobby)) -> io::Result<()> {
         loop {
             let own = self.config.counters.shard(self.id.0).ok_or(io::ErrorKind::InvalidInput)?;
-            let mut driver = self.driver(port, own)?;
+            let mut driver = self.driver(ports, own)?;
             // What a panic leaves half-done is not used again, but for telling the clients.
             match catch_unwind(AssertUnwindSafe(|| driver.run())) {
                 Ok(result) => return result,
@@ -170,18 +180,20 @@ impl ShardThread {
             for handle in 0..driver.hub.conns.len() as u32 {
                 let _ = catch_unwind(AssertUnwindSafe(|| driver.abandon(handle)));
             }
-            port = driver.hub.into_bus();
-            self.restart_bus(&mut port);
+            let _ = catch_unwind(AssertUnwindSafe(|| driver.hub.abandon_websockets()));
+            ports = driver.hub.into_ports();
+            self.restart_bus(&mut ports.0);
+            ports.1.clear();
         }
     }
 
     /// Made in a frame of its own, on the heap: what moving it leaves behind, the generator of tokens among it, lies in dead
     /// frames, which the driver wipes.
     #[inline(never)]
-    fn driver<'a>(&'a self, port: BusPort, own: &'a ShardCounters) -> io::Result<Box<Driver<'a>>> {
+    fn driver<'a>(&'a self, ports: (BusPort, Lobby), own: &'a ShardCounters) -> io::Result<Box<Driver<'a>>> {
         let datagrams = Datagrams::new(self.socket.try_clone()?)?;
-        port.mailbox().ends_sleep_by(datagrams.waker()?);
-        let hub = self.hub(port, !datagrams.may_fragment())?;
+        ports.0.mailbox().ends_sleep_by(datagrams.waker()?);
+        let hub = self.hub(ports, !datagrams.may_fragment())?;
         Ok(Box::new(Driver::new(datagrams, hub, &self.config.counters, own)))
     }
 
@@ -195,7 +207,7 @@ impl ShardThread {
         }
     }
 
-    fn hub(&self, bus: BusPort, allow_mtud: bool) -> io::Result<Hub> {
+    fn hub(&self, (bus, lobby): (BusPort, Lobby), allow_mtud: bool) -> io::Result<Hub> {
         let shards = self.config.shards;
         let settings = self.shards.settings();
         let mut seed = [0; 32];
@@ -214,6 +226,7 @@ impl ShardThread {
             core,
             policy: Arc::clone(&settings.policy),
             bus,
+            lobby,
             admission: settings.admission(shards),
             buffer_cap: settings.shard_buffer_bytes,
             forget_ms: settings.forget_ms(),

@@ -18,7 +18,10 @@ use super::bus::BusPort;
 use super::clock::Clock;
 use super::connection::{Conn, Due, H3_NO_ERROR, Phase};
 use super::h3;
+use super::line::Line;
+use super::pipe::Lobby;
 use super::vacated::{Vacated, remembers_address};
+use super::websocket::{WebSockets, is_websocket};
 use crate::core::bus::BusMessage;
 use crate::core::io::{ShardId, Time};
 use crate::core::pause::Paused;
@@ -32,7 +35,9 @@ pub struct Hub {
     pub(super) endpoint: Endpoint,
     /// By quinn-proto's handle. Boxed: a connection has 8 KiB, and the table grows by copying.
     pub(super) conns: Vec<Option<Box<Conn>>>,
-    /// The connection of each of the core's links.
+    /// Channels that come over TCP.
+    pub(super) websockets: WebSockets,
+    /// The connection or WebSocket of each of the core's links.
     pub(super) links: Vec<u32>,
     pub(super) core: Shard,
     pub(super) policy: Arc<h3::Policy>,
@@ -80,6 +85,8 @@ pub struct HubParts {
     pub policy: Arc<h3::Policy>,
     /// The other shards.
     pub bus: BusPort,
+    /// Where WebSockets come from.
+    pub lobby: Lobby,
     /// When to stop being generous.
     pub admission: Admission,
     /// The cap of all buffers of the shard, in bytes.
@@ -91,12 +98,13 @@ pub struct HubParts {
 impl Hub {
     /// An empty shard.
     pub fn new(parts: HubParts) -> Self {
-        let HubParts { clock, endpoint, core, policy, bus, admission, buffer_cap, forget_ms } = parts;
+        let HubParts { clock, endpoint, core, policy, bus, lobby, admission, buffer_cap, forget_ms } = parts;
         let (_, now) = clock.now();
         Self {
             clock,
             endpoint,
             conns: Vec::new(),
+            websockets: WebSockets::new(lobby, now),
             links: Vec::new(),
             core,
             policy,
@@ -125,13 +133,33 @@ impl Hub {
         self.conns.get_mut(handle as usize)?.as_deref_mut()
     }
 
+    /// The channel of a connection or WebSocket.
+    pub(super) fn line(&mut self, handle: u32) -> Option<&mut Line> {
+        if is_websocket(handle) {
+            return self.websockets.line(handle);
+        }
+        self.conn(handle).map(|conn| &mut conn.line)
+    }
+
     /// Puts a connection on the list of those that have something to do.
     pub(super) fn mark(&mut self, handle: u32) {
-        if let Some(Some(conn)) = self.conns.get_mut(handle as usize)
-            && !conn.line.dirty
+        if let Some(line) = self.line(handle)
+            && !line.dirty
         {
-            conn.line.dirty = true;
+            line.dirty = true;
             self.dirty.push_back(handle);
+        }
+    }
+
+    /// Something has come from the client.
+    pub(super) fn heard(&mut self, now: Time, handle: u32) {
+        let Some(line) = self.line(handle) else { return };
+        line.heard = now;
+        if std::mem::take(&mut line.silent)
+            && let Some(link) = line.link
+        {
+            self.core.handle_heard(now, link);
+            self.apply(now);
         }
     }
 
@@ -145,13 +173,7 @@ impl Hub {
         let handle = handle.0 as u32;
         let Some(conn) = self.conn(handle) else { return };
         conn.quic.handle_event(event);
-        conn.line.heard = now;
-        if std::mem::take(&mut conn.line.silent)
-            && let Some(link) = conn.line.link
-        {
-            self.core.handle_heard(now, link);
-            self.apply(now);
-        }
+        self.heard(now, handle);
         self.mark(handle);
     }
 
@@ -184,9 +206,9 @@ impl Hub {
         self.apply(now);
     }
 
-    /// Takes the shard apart; what remains is its place on the bus.
-    pub fn into_bus(self) -> BusPort {
-        self.bus
+    /// Takes the shard apart; what remains is its place among the others.
+    pub fn into_ports(self) -> (BusPort, Lobby) {
+        (self.bus, self.websockets.lobby)
     }
 
     pub(super) fn handle_bus(&mut self, now: Time, from: ShardId, message: BusMessage) {
@@ -207,6 +229,7 @@ impl Hub {
             self.expire(instant, now, handle);
         }
         self.expired = expired;
+        self.expire_websockets(now);
         self.apply(now);
     }
 
@@ -246,10 +269,13 @@ impl Hub {
         // A connection may have been forgotten since it was marked.
         let handle = loop {
             let handle = self.dirty.pop_front()?;
-            if let Some(conn) = self.conn(handle) {
-                conn.line.dirty = false;
+            let Some(line) = self.line(handle) else { continue };
+            line.dirty = false;
+            if !is_websocket(handle) {
                 break handle;
             }
+            // What it gives to the site leaves at the end of the turn.
+            self.service_websocket(now, handle);
         };
         self.poll_quic(instant, now, handle);
         self.poll_session(instant, now, handle);
@@ -305,13 +331,12 @@ impl Hub {
     }
 
     pub(super) fn forget(&mut self, handle: u32) {
+        self.account_forgotten(handle);
         let Some(conn) = self.conns[handle as usize].take() else { return };
         self.open -= 1;
         self.vacated.note();
         self.half_open -= usize::from(conn.half_open);
         self.wheel.cancel(handle);
-        self.buffered -= conn.line.accounted;
-        self.heavy.remove(&(conn.line.accounted, handle));
         debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
     }
 
@@ -328,6 +353,7 @@ impl Hub {
 
     /// The next moment at which something is due.
     pub fn deadline(&mut self) -> Option<Time> {
-        [self.core.poll_timeout(), self.wheel.next()].into_iter().flatten().min()
+        let timers = [self.core.poll_timeout(), self.wheel.next(), self.websockets.next_due()];
+        timers.into_iter().flatten().min()
     }
 }

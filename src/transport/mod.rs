@@ -2,8 +2,9 @@
 //!
 //! A datagram comes in through [`socket`], is admitted by [`admission`] or goes to its connection in the [`hub`], whose
 //! bytes (`streams`) the session layer [`h3`] reads as HTTP/3. Once it has opened a session (`sessions`), what the
-//! `channel` carries goes to [`crate::core`]; what the core answers waits in a [`queue`] until QUIC takes it. The [`driver`] is the loop around it, the [`engine`] starts one for every
-//! shard with its part of the [`settings`], and the [`bus`] connects them.
+//! `channel` carries goes to [`crate::core`]; what the core answers waits in a [`queue`] until QUIC takes it. A channel that comes over a
+//! `websocket` arrives through a [`pipe`] and is the same from there on: both are a `line`. The [`driver`] is the loop around
+//! it, the [`engine`] starts one for every shard with its part of the [`settings`], and the [`bus`] connects them.
 
 mod accounting;
 pub mod admission;
@@ -18,6 +19,7 @@ pub mod h3;
 pub mod hub;
 mod line;
 mod padding;
+pub mod pipe;
 pub mod queue;
 pub mod quic;
 mod sessions;
@@ -26,3 +28,4 @@ pub mod socket;
 mod streams;
 pub mod tls;
 mod vacated;
+mod websocket;

@@ -64,18 +64,20 @@ impl Hub {
             self.links.resize(index + 1, u32::MAX);
         }
         self.links[index] = handle;
+        if let Some(line) = self.line(handle) {
+            line.link = Some(link);
+        }
         if let Some(conn) = self.conn(handle) {
-            conn.line.link = Some(link);
             conn.phase = Phase::Open;
         }
     }
 
     /// The session is over from the client's side.
     pub(super) fn unlink(&mut self, now: Time, handle: u32) {
-        if let Some(conn) = self.conn(handle)
-            && let Some(link) = conn.line.link.take()
+        if let Some(line) = self.line(handle)
+            && let Some(link) = line.link.take()
         {
-            conn.line.out.clear();
+            line.out.clear();
             self.core.handle_closed(now, link);
             self.apply(now);
         }

@@ -1,6 +1,7 @@
 """An AnonCam client in Python, written from docs/PROTOCOL.md alone, on aioquic's HTTP/3.
 
-It shares no code with the server or the browser library, so that the protocol's text is what is tested.
+It shares no code with the server or the browser library, so that the protocol's text is what is tested. The same client runs over
+WebSocket, on the library of that name.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import struct
 import urllib.request
 from urllib.parse import urlsplit
 
+import websockets
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.h3.connection import H3_ALPN, H3Connection
@@ -116,6 +118,69 @@ class Protocol(QuicConnectionProtocol):
     def send(self, frame_type, payload=b""):
         self._quic.send_stream_data(self.channel, bytes([frame_type]) + len(payload).to_bytes(3, "big") + payload)
         self.transmit()
+
+
+class Socket:
+    """The same channel over a WebSocket (section 9). Messages are cut where no frame ends, on purpose."""
+
+    def __init__(self, socket):
+        self.socket, self.buffer, self.inbox, self.outbox = socket, b"", asyncio.Queue(), asyncio.Queue()
+        self.tasks = [asyncio.create_task(self.read()), asyncio.create_task(self.write())]
+
+    read_frames = Protocol.read_frames
+
+    async def read(self):
+        try:
+            async for message in self.socket:
+                assert isinstance(message, bytes)
+                self.buffer += message
+                self.read_frames()
+        except websockets.ConnectionClosed:
+            pass
+        code = self.socket.close_code
+        self.inbox.put_nowait(Closed(code - 4000 if code >= 4000 else code, self.socket.close_reason))
+
+    async def write(self):
+        while True:
+            frame = await self.outbox.get()
+            middle = len(frame) // 2
+            try:
+                await self.socket.send(frame[:middle])
+                await self.socket.send(frame[middle:])
+            except websockets.ConnectionClosed:
+                return
+
+    def send(self, frame_type, payload=b""):
+        self.outbox.put_nowait(bytes([frame_type]) + len(payload).to_bytes(3, "big") + payload)
+
+    async def close(self):
+        await self.socket.close()
+        for task in self.tasks:
+            task.cancel()
+
+
+class SocketSession:
+    """`Session` over WebSocket."""
+
+    def __init__(self, site, origin=None, path=None):
+        self.site, self.origin, self.path, self.channel = site, origin or site, path, None
+
+    async def __aenter__(self):
+        with urllib.request.urlopen(f"{self.site}/client-config.json") as answer:
+            url = json.load(answer)["websocket"]["url"]
+        client = Client(None)
+        try:
+            socket = await websockets.connect(url.removesuffix("/v1") + (self.path or "/v1"), origin=self.origin)
+        except websockets.InvalidStatus as refused:
+            client.status = refused.response.status_code
+            return client
+        client.status, client.protocol = 200, Socket(socket)
+        self.channel = client.protocol
+        return client
+
+    async def __aexit__(self, *failure):
+        if self.channel:
+            await self.channel.close()
 
 
 class Client:

@@ -1,9 +1,10 @@
-"""Two Python clients chat through the server. `python test_chat.py http://localhost:PORT` (the server's page)."""
+"""Two Python clients chat through the server, over WebTransport, over WebSocket, and one over each.
+`python test_chat.py http://localhost:PORT` (the server's page)."""
 
 import asyncio
 import sys
 
-from anoncam import BLOCK, ENDED, FIND, HELLO, LEAVE, NOTICE, PEER, SIGNAL, TEXT, Closed, Session
+from anoncam import BLOCK, ENDED, FIND, HELLO, LEAVE, NOTICE, PEER, SIGNAL, TEXT, Closed, Session, SocketSession
 
 
 async def pair(one, other, mode="text"):
@@ -19,8 +20,8 @@ async def pair(one, other, mode="text"):
     assert one.chat.code == other.chat.code, "both see the same safety code"
 
 
-async def two_people_chat_in_sealed_frames(site):
-    async with Session(site) as one, Session(site) as other:
+async def two_people_chat_in_sealed_frames(site, One, Other):
+    async with One(site) as one, Other(site) as other:
         await pair(one, other)
         for number, text in enumerate(["hello", "größer", "🙂" * 900]):
             one.chat.seal(TEXT, kind="message", id=number, text=text)
@@ -32,54 +33,55 @@ async def two_people_chat_in_sealed_frames(site):
         assert ended == {"chat": other.chat.number, "why": "left"}, ended
 
 
-async def a_description_crosses_in_a_video_chat(site):
-    async with Session(site) as one, Session(site) as other:
+async def a_description_crosses_in_a_video_chat(site, One, Other):
+    async with One(site) as one, Other(site) as other:
         await pair(one, other, mode="video")
         offer = {"type": "offer", "sdp": "v=0\r\n" * 1_200}
         one.chat.seal(SIGNAL, kind="description", description=offer)
         assert (await other.chat.open(SIGNAL))["description"] == offer
 
 
-async def next_is_one_frame(site):
-    async with Session(site) as one, Session(site) as other:
+async def next_is_one_frame(site, One, Other):
+    async with One(site) as one, Other(site) as other:
         await pair(one, other)
         await one.find(9, mode="text", interests=["somebody else"], strict=True)
         assert (await other.expect(ENDED))["why"] == "left"
         other.say(BLOCK)
 
 
-async def a_session_is_resumed_with_its_token(site):
-    async with Session(site) as one:
-        async with Session(site) as other:
+async def a_session_is_resumed_with_its_token(site, One, Other):
+    async with One(site) as one:
+        async with Other(site) as other:
             await pair(one, other)
             token = other.welcome["session"]
         # `other` closed its connection: it is away at once.
         away = await one.expect(PEER)
         assert away == {"chat": one.chat.number, "state": "away"}, away
-        async with Session(site) as again:
+        # From the transport of one to that of the other.
+        async with One(site) as again:
             welcome = await again.hello(resume=token)
             assert welcome["resumed"] and welcome["session"] != token, welcome
             back = await one.expect(PEER)
             assert back["state"] == "back" and back["new_chat"] == welcome["chat"]["chat"], (back, welcome)
 
 
-async def what_is_wrong_is_answered_as_the_protocol_says(site):
-    async with Session(site) as client:
+async def what_is_wrong_is_answered_as_the_protocol_says(site, One, _):
+    async with One(site) as client:
         await client.hello()
         client.say(FIND, n=1, mode="nothing")
         assert (await client.expect(NOTICE))["code"] == "bad_request"
         await closes_with(client, 1, lambda: client.protocol.send(HELLO, b"{}"))
-    async with Session(site) as client:
+    async with One(site) as client:
         await closes_with(client, 1, lambda: client.protocol.send(FIND, b"{}"))
-    async with Session(site) as client:
+    async with One(site) as client:
         await client.hello()
         await closes_with(client, 2, lambda: client.protocol.send(FIND, b" " * 4_097))
-    async with Session(site) as client:
+    async with One(site) as client:
         await client.hello()
         await closes_with(client, 1, lambda: client.protocol.send(TEXT, b"abc"))
-    async with Session(site, path="/v2") as client:
+    async with One(site, path="/v2") as client:
         assert client.status == 404
-    async with Session(site, origin="https://elsewhere.example") as client:
+    async with One(site, origin="https://elsewhere.example") as client:
         assert client.status == 403
 
 
@@ -100,8 +102,9 @@ async def main(site):
         a_session_is_resumed_with_its_token,
         what_is_wrong_is_answered_as_the_protocol_says,
     ):
-        await asyncio.wait_for(story(site), 60)
-        print(f"ok  {story.__name__}", flush=True)
+        for One, Other in ((Session, Session), (SocketSession, SocketSession), (Session, SocketSession)):
+            await asyncio.wait_for(story(site, One, Other), 60)
+            print(f"ok  {story.__name__}: {One.__name__}, {Other.__name__}", flush=True)
 
 
 asyncio.run(main(sys.argv[1].rstrip("/")))

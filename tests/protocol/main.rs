@@ -15,19 +15,13 @@ mod loss;
 mod reaching;
 mod requests;
 mod resume;
+mod websocket;
 
 use serde_json::{Value, json};
 use support::*;
 
 /// One shard, where two people meet in one place, and several, where most do not.
 const SHARDS: [u16; 2] = [1, 4];
-
-/// A frame's bytes.
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut header = (payload.len() as u32).to_be_bytes();
-    header[0] = kind;
-    [&header, payload].concat()
-}
 
 /// A relayed frame's bytes.
 fn relayed(kind: u8, chat: u32, bytes: &[u8]) -> Vec<u8> {

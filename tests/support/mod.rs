@@ -3,6 +3,8 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test file uses its part of the world.
 
+mod websocket;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,9 @@ use anoncam::config::Config;
 use anoncam::server::Server;
 use serde_json::{Value, json};
 use web_transport_quinn::{RecvStream, SendStream, Session};
+
+#[allow(unused_imports)] // Some tests know WebTransport only.
+pub use websocket::{SocketPerson, knock as knock_at_site};
 
 /// What nothing in these tests takes, on however slow a machine.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -108,6 +113,13 @@ impl World {
         let chat = meet(&mut ada, &mut ben).await;
         (ada, ben, chat)
     }
+}
+
+/// A frame's bytes.
+pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut header = (payload.len() as u32).to_be_bytes();
+    header[0] = kind;
+    [&header, payload].concat()
 }
 
 /// Both look for a stranger and find each other.
@@ -226,10 +238,7 @@ impl Person {
 
     /// Sends a frame of whatever kind, unless the channel is closed.
     pub async fn try_raw(&mut self, kind: u8, payload: &[u8]) -> bool {
-        let mut header = (payload.len() as u32).to_be_bytes();
-        header[0] = kind;
-        let whole = [&header, payload].concat();
-        tokio::time::timeout(LONG, self.send.write_all(&whole)).await.expect("in time").is_ok()
+        tokio::time::timeout(LONG, self.send.write_all(&frame(kind, payload))).await.expect("in time").is_ok()
     }
 
     /// The next frame.

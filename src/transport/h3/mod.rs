@@ -36,7 +36,7 @@ mod tests;
 
 use bytes::Bytes;
 
-pub use policy::{Origins, Policy};
+pub use policy::{Origins, Policy, SESSIONS_PATH};
 pub use session::Session;
 
 /// A QUIC stream of the connection (RFC 9000, section 2.1).

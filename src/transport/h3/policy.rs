@@ -3,6 +3,9 @@
 /// The exact Origins that may open sessions, as browsers write them: `https://example.org`, `http://localhost:8080`.
 pub type Origins = Vec<String>;
 
+/// Where sessions are opened in this version of the protocol.
+pub const SESSIONS_PATH: &str = "/v1";
+
 /// What requests are checked against; shared by all sessions of a server.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -18,7 +21,7 @@ impl Policy {
     /// A policy for `origins` and the path of this protocol version.
     #[must_use]
     pub fn new(origins: Origins, allow_missing_origin: bool) -> Self {
-        Self { origins, allow_missing_origin, path: "/v1" }
+        Self { origins, allow_missing_origin, path: SESSIONS_PATH }
     }
 
     /// Whether pages of this Origin may open a session.

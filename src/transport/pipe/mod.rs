@@ -1,0 +1,137 @@
+//! Steps 1 and 5: pipes between the site's thread, which speaks WebSocket, and the shards.
+//!
+//! In: bytes of a channel on one side. Out: the same bytes on the other side, and who has something new. A pipe is two bounded rings and
+//! a few flags; a shard has one list of pipes with news, and so has the site for each shard. Nothing here makes a shard
+//! wait for the site's thread: a ring that is full, or a thread that does not run, is back-pressure on one channel.
+//!
+//! A pipe is at most once in each list, and its place is given back when the last list has let go of it, so no list is ever too short.
+
+mod shard;
+mod site;
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use rtrb::RingBuffer;
+use tokio::sync::Notify;
+
+use super::bus::Mailbox;
+use crate::core::io::CloseCode;
+
+pub use shard::{Lobby, ShardEnd};
+use site::Door;
+pub use site::{Doors, Down, Downstream, Listener, Upstream};
+
+/// What both ends of a pipe know.
+pub struct Pipe {
+    /// Bytes that the shard has taken out of the pipe.
+    taken: AtomicUsize,
+    /// Bytes that the site has passed on to the client's connection.
+    flushed: AtomicUsize,
+    /// Whether anything has come from the client since the shard last looked.
+    heard: AtomicBool,
+    /// Whether the shard wants the client to be asked for a sign of life.
+    ping: AtomicBool,
+    /// Whether the client's connection is over. Set after the last byte was put into the ring.
+    site_gone: AtomicBool,
+    /// Whether the shard has let go. Set after the last byte was put into the ring.
+    shard_gone: AtomicBool,
+    /// Why the shard has let go.
+    close: OnceLock<Close>,
+    /// Whether it is in the shard's list.
+    told_shard: AtomicBool,
+    /// Whether it is in the site's list.
+    told_site: AtomicBool,
+    /// The shard's own name for it.
+    slot: AtomicU32,
+    /// The client may be read again.
+    room: Notify,
+    /// Something is to be written to the client.
+    news: Notify,
+    /// The shard has let go.
+    end: Notify,
+    /// The places of its shard that are taken.
+    places: Arc<AtomicUsize>,
+}
+
+impl Pipe {
+    /// A pipe that takes one of these places.
+    fn new(places: &Arc<AtomicUsize>) -> Arc<Self> {
+        places.fetch_add(1, Ordering::AcqRel);
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            flushed: AtomicUsize::new(0),
+            heard: AtomicBool::new(false),
+            ping: AtomicBool::new(false),
+            site_gone: AtomicBool::new(false),
+            shard_gone: AtomicBool::new(false),
+            close: OnceLock::new(),
+            told_shard: AtomicBool::new(false),
+            told_site: AtomicBool::new(false),
+            slot: AtomicU32::new(u32::MAX),
+            room: Notify::new(),
+            news: Notify::new(),
+            end: Notify::new(),
+            places: Arc::clone(places),
+        })
+    }
+
+    /// Lets the site's tasks for this pipe look at what is new.
+    fn wake_tasks(&self) {
+        self.room.notify_one();
+        self.news.notify_one();
+        if self.shard_gone.load(Ordering::Acquire) {
+            self.end.notify_one();
+        }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.places.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// How a session ends, as the core says it.
+#[derive(Clone)]
+pub struct Close {
+    /// The code of PROTOCOL.md section 6.
+    pub code: CloseCode,
+    /// Its reason; at most 1,024 bytes.
+    pub reason: Bytes,
+}
+
+/// What a shard finds in its list.
+pub enum Event {
+    /// Somebody has connected.
+    Opened(Box<ShardEnd>),
+    /// Something is new at this pipe.
+    News(Arc<Pipe>),
+}
+
+/// The shard's own name for a pipe.
+pub fn slot_of(pipe: &Pipe) -> u32 {
+    pipe.slot.load(Ordering::Relaxed)
+}
+
+/// Connects the site with the shards behind `mailboxes`; at most `most` pipes at once in all.
+pub fn connect(mailboxes: &Arc<[Mailbox]>, most: usize) -> io::Result<(Doors, Vec<Listener>, Vec<Lobby>)> {
+    let most = most.div_ceil(mailboxes.len().max(1));
+    let (mut doors, mut listeners, mut lobbies) = (Vec::new(), Vec::new(), Vec::new());
+    for shard in 0..mailboxes.len() {
+        // Each place may be in the list as a newcomer and again with news.
+        let (to_shard, events) = RingBuffer::new(2 * most.max(1));
+        let (to_site, list) = RingBuffer::new(most.max(1));
+        let (ring, bell) = UnixStream::pair()?;
+        ring.set_nonblocking(true)?;
+        bell.set_nonblocking(true)?;
+        let rung = Arc::new(AtomicBool::new(false));
+        doors.push(Door::new(to_shard, mailboxes, shard, most));
+        listeners.push(Listener::new(list, bell, Arc::clone(&rung)));
+        lobbies.push(Lobby::new(events, to_site, ring, rung));
+    }
+    Ok((Doors::new(doors), listeners, lobbies))
+}
