@@ -68,10 +68,12 @@ pub const ASK_TRIES: u8 = 4;
 pub const BEAT_MS: u64 = 5_000;
 /// A chat or link between shards that is not heard for so long is broken: three heartbeats.
 pub const SILENCE_MS: u64 = 15_000;
-/// A connection that resumes a session of another shard asks there again after this time.
+/// A connection that resumes a session of another shard asks there again after this time, then after twice as long each time:
+/// a question that is asked again makes the answer to the one before useless, so a home that is slow to answer gets longer.
 pub const ATTACH_AGAIN_MS: u64 = 250;
-/// A connection that resumes a session of another shard starts afresh if there is no answer after this time.
-pub const ATTACH_MS: u64 = 2_000;
+/// Such a connection asks so often before it starts afresh, after 3.75 s. It counts questions, not time: a machine
+/// that stood still for a while has not shown that nobody answers.
+pub const ATTACH_TRIES: u8 = 4;
 /// Control frames kept until the home of a session has answered: FIND follows HELLO, no client needs more.
 /// 32 KiB a connection at the worst.
 pub const ATTACH_FRAMES: usize = 8;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::frame::ControlKind;
 use super::interests::Lang;
-use super::io::{ChatId, CloseCode, RelayFrame};
+use super::io::{ChatId, CloseCode, RelayFrame, Time};
 use super::pairing::{Address, Known, Mode, PersonId, SessionId};
 use super::reply::{Role, Why};
 use super::token::Secret;
@@ -177,6 +177,8 @@ pub enum LinkBody {
         slot: u32,
         /// What the token proves it with.
         secret: Secret,
+        /// When HELLO came, by the clock that all shards share.
+        said: Time,
     },
     /// From the home: there is no such session.
     NoSession,

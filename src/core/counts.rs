@@ -23,6 +23,8 @@ pub struct Counts {
     pub resumed: u64,
     /// Sessions taken over while the old connection lived.
     pub taken_over: u64,
+    /// Resumes that came after a later one of the same session.
+    pub overtaken: u64,
     /// Resumes from a connection on another shard.
     pub resumed_across: u64,
     /// Resumes while the stranger was away too.

@@ -7,10 +7,24 @@ use super::io::{CloseCode, LinkId, Time};
 use super::message::{Hello, Refusal};
 use super::pairing::{PersonId, SessionId};
 use super::reply::{self, ResumedChat};
-use super::session::{Rate, Reports, Session, Stage};
+use super::session::{Rate, Reports, Session, Stage, Unproven};
 use super::shard::Shard;
 use super::token::{Secret, Token};
 use crate::limits::RETRY_AFTER_MS;
+
+/// Why a channel is closed whose session is on a newer one.
+const REPLACED: &[u8] = b"replaced by a newer connection";
+
+/// What became of a HELLO with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resume {
+    /// The session is on the new channel.
+    Done,
+    /// A later HELLO was here before it: the channel has been told so and closed.
+    Overtaken,
+    /// There is no such session.
+    Unknown,
+}
 
 impl Shard {
     /// The first frame of a channel of this shard.
@@ -24,7 +38,7 @@ impl Shard {
         self.link_timers.cancel(link.0);
         match hello.resume {
             Some(token) if token.shard == self.config.id => {
-                if !self.resume(now, link, token.slot, &token.secret) {
+                if self.resume(now, link, token.slot, &token.secret, now) == Resume::Unknown {
                     self.welcome_new(now, link);
                 }
             }
@@ -53,7 +67,7 @@ impl Shard {
         let session = Session {
             person: PersonId(self.rng.next_u64()),
             secret: secret.clone(),
-            old_secret: None,
+            unproven: None,
             link: Some(link),
             since: now,
             stage: Stage::Idle,
@@ -73,24 +87,35 @@ impl Shard {
     }
 
     /// Puts a session on a new channel if the secret proves it; the old channel, if it lives, is closed. While the server
-    /// drains only a chat is worth coming back to.
-    pub(super) fn resume(&mut self, now: Time, link: LinkId, slot: u32, secret: &Secret) -> bool {
+    /// drains only a chat is worth coming back to. `said` is when HELLO came, here or on the shard of the connection.
+    pub(super) fn resume(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        slot: u32,
+        secret: &Secret,
+        said: Time,
+    ) -> Resume {
         let id = SessionId(slot);
-        let Some(session) = self.sessions.get(slot) else { return false };
+        let Some(session) = self.sessions.get(slot) else { return Resume::Unknown };
         let current = session.secret == *secret;
-        let old = session.old_secret.as_ref().is_some_and(|old| old == secret);
+        let old = session.unproven.as_ref().is_some_and(|last| last.secret == *secret);
         if !(current | old) || (self.drain.is_some() && session.chat().is_none()) {
-            return false;
+            return Resume::Unknown;
+        }
+        if session.unproven.as_ref().is_some_and(|last| last.said > said) {
+            self.welcome_overtaken(link, id);
+            return Resume::Overtaken;
         }
         if let Some(old_link) = session.link {
             self.counts.taken_over += 1;
             self.detach_quietly(now, id);
-            self.close(old_link, CloseCode::Done, Bytes::from_static(b"replaced by a newer connection"));
+            self.close(old_link, CloseCode::Done, Bytes::from_static(REPLACED));
         }
         self.counts.resumed += 1;
         let fresh = Secret::new(|to| self.rng.fill_bytes(to));
-        let Some(session) = self.sessions.get_mut(slot) else { return false };
-        session.old_secret = Some(secret.clone());
+        let Some(session) = self.sessions.get_mut(slot) else { return Resume::Unknown };
+        session.unproven = Some(Box::new(Unproven { secret: secret.clone(), said }));
         session.secret = fresh.clone();
         session.link = Some(link);
         session.since = now;
@@ -104,7 +129,20 @@ impl Shard {
             self.send(link, reply::drain(drain.at.ms_since(now)));
         }
         self.rearm(id);
-        true
+        Resume::Done
+    }
+
+    /// A HELLO that was delayed between shards, while its client has come back on another connection: what it hears is what it
+    /// would have heard in time, and its token and chat number are as dead as they would be by now.
+    fn welcome_overtaken(&mut self, link: LinkId, id: SessionId) {
+        self.counts.overtaken += 1;
+        let secret = Secret::new(|to| self.rng.fill_bytes(to));
+        let number = self.random_chat();
+        let chat = self.sessions.get(id.0).and_then(Session::chat);
+        let chat = chat.map(|chat| ResumedChat::new(number, chat.role, chat.mode, chat.stranger_away, None));
+        let token = Token { shard: self.config.id, slot: id.0, secret };
+        self.send(link, reply::welcome(&token, true, self.online, chat));
+        self.close(link, CloseCode::Done, Bytes::from_static(REPLACED));
     }
 
     /// WELCOME after a resume: the chat goes on under a new number.
@@ -134,9 +172,9 @@ impl Shard {
     #[inline]
     pub(super) fn prove(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id.0)
-            && session.old_secret.is_some()
+            && session.unproven.is_some()
         {
-            session.old_secret = None;
+            session.unproven = None;
         }
     }
 

@@ -6,6 +6,7 @@
 //! is at home elsewhere. [`shard`] is all that a driver calls, and [`io`] and [`bus`] are all that it sees.
 
 mod across;
+mod attach;
 pub mod audit;
 pub mod bus;
 mod chat;

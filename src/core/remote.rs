@@ -7,16 +7,13 @@
 
 use bytes::Bytes;
 
+use super::attach::Asking;
 use super::bus::{BusMessage, FarLink, LinkBody, LinkMessage};
 use super::frame::{ControlKind, FrameFault};
 use super::io::{CloseCode, LinkId, Output, RelayFrame, Relayed, ShardId, Time};
-use super::links::{Link, LinkKind};
+use super::links::LinkKind;
 use super::shard::Shard;
-use super::token::{Secret, Token};
-use crate::limits::{
-    ATTACH_AGAIN_MS, ATTACH_FRAMES, ATTACH_MS, BEAT_MS, CREDIT_BYTES, HOLD_BYTES, RESUME_READING_BYTES,
-    SILENCE_MS,
-};
+use crate::limits::{BEAT_MS, CREDIT_BYTES, HOLD_BYTES, RESUME_READING_BYTES, SILENCE_MS};
 
 /// One end of a link between shards.
 #[derive(Debug)]
@@ -25,8 +22,10 @@ pub struct Trunk {
     pub shard: ShardId,
     /// The link's name on both ends.
     pub far: FarLink,
-    next_out: u32,
-    next_in: u32,
+    /// The number of the next message to the other end.
+    pub(super) next_out: u32,
+    /// The number of the next message from it.
+    pub(super) next_in: u32,
     heard: Time,
     beat_at: Time,
     /// Relayed bytes taken from the other end and not yet told.
@@ -36,20 +35,12 @@ pub struct Trunk {
     /// At the outpost: whether the home wants the client to be read.
     wanted: bool,
     /// At the outpost, until the home answers.
-    asking: Option<Box<Asking>>,
-}
-
-/// A HELLO that waits for the home's answer, and what came after it.
-#[derive(derive_more::Debug)]
-struct Asking {
-    token: Token,
-    until: Time,
-    #[debug("{} of them", frames.len())]
-    frames: Vec<(ControlKind, Bytes)>,
+    pub(super) asking: Option<Box<Asking>>,
 }
 
 impl Trunk {
-    fn new(shard: ShardId, far: FarLink, now: Time) -> Self {
+    /// An end that was heard now.
+    pub(super) fn new(shard: ShardId, far: FarLink, now: Time) -> Self {
         Self {
             shard,
             far,
@@ -68,7 +59,8 @@ impl Trunk {
         BusMessage::Link(LinkMessage { far: self.far, sequence: self.next_out, body })
     }
 
-    fn message(&mut self, body: LinkBody) -> BusMessage {
+    /// The next message to the other end.
+    pub(super) fn message(&mut self, body: LinkBody) -> BusMessage {
         let message = self.uncounted(body);
         self.next_out = self.next_out.wrapping_add(1);
         message
@@ -82,49 +74,14 @@ impl Trunk {
 
 /// At the outpost.
 impl Shard {
-    /// HELLO names a session of another shard: asks there.
-    pub(super) fn attach(&mut self, now: Time, link: LinkId, token: Token) {
-        let far = FarLink { link: link.0, nonce: self.random_u64() };
-        let mut trunk = Trunk::new(token.shard, far, now);
-        trunk.asking = Some(Box::new(Asking { token, until: now.plus_ms(ATTACH_MS), frames: Vec::new() }));
-        if let Some(state) = self.link_mut(link) {
-            state.kind = LinkKind::Forward(Box::new(trunk));
-        }
-        self.ask_home(now, link);
-    }
-
-    /// Every time under another name, so that an answer to an earlier question is not taken for this one's.
-    fn ask_home(&mut self, now: Time, link: LinkId) {
-        let nonce = self.random_u64();
-        let Some(trunk) = self.trunk_mut(link) else { return };
-        let Some(asking) = &trunk.asking else { return };
-        let (slot, secret) = (asking.token.slot, asking.token.secret.clone());
-        trunk.far.nonce = nonce;
-        trunk.next_out = 0;
-        let (shard, message) = (trunk.shard, trunk.message(LinkBody::Attach { slot, secret }));
-        self.post(shard, message);
-        self.link_timers.insert(link.0, now.plus_ms(ATTACH_AGAIN_MS));
-    }
-
-    /// The home did not answer, or has no such session: the client gets a fresh one here.
-    pub(super) fn start_fresh(&mut self, now: Time, link: LinkId) {
-        let Some(state) = self.link_mut(link) else { return };
-        let LinkKind::Forward(trunk) = std::mem::replace(&mut state.kind, LinkKind::Here) else { return };
-        self.link_timers.cancel(link.0);
-        self.welcome_new(now, link);
-        for (kind, payload) in trunk.asking.map(|asking| asking.frames).unwrap_or_default() {
-            self.control(now, link, kind, &payload);
-        }
-    }
-
     /// A control frame of a client whose session is elsewhere. Before the answer it waits.
     pub(super) fn forward_control(&mut self, now: Time, link: LinkId, kind: ControlKind, payload: &[u8]) {
         let Some(trunk) = self.trunk_mut(link) else { return };
         let payload = Bytes::copy_from_slice(payload);
-        match &mut trunk.asking {
-            None => self.forward(now, link, LinkBody::Control(kind, payload)),
-            Some(asking) if asking.frames.len() < ATTACH_FRAMES => asking.frames.push((kind, payload)),
-            Some(_) => self.accuse(now, link, "too many frames at once"),
+        if trunk.asking.is_some() {
+            self.keep_for_home(now, link, kind, payload);
+        } else {
+            self.forward(now, link, LinkBody::Control(kind, payload));
         }
     }
 
@@ -212,22 +169,7 @@ impl Shard {
 
 /// At the home.
 impl Shard {
-    /// A client on another shard wants one of this shard's sessions.
-    fn attached(&mut self, now: Time, from: ShardId, far: FarLink, slot: u32, secret: &Secret) {
-        let mut trunk = Trunk::new(from, far, now);
-        trunk.next_in = 1;
-        let link = LinkId(self.links.insert(Link::new(LinkKind::Far(Box::new(trunk)))));
-        self.far_links.insert((from, far), link);
-        self.link_timers.insert(link.0, now.plus_ms(BEAT_MS));
-        if self.resume(now, link, slot, secret) {
-            self.counts.resumed_across += 1;
-            return;
-        }
-        self.trunk_tell(link, LinkBody::NoSession);
-        self.let_go(link);
-    }
-
-    fn trunk_tell(&mut self, link: LinkId, body: LinkBody) {
+    pub(super) fn trunk_tell(&mut self, link: LinkId, body: LinkBody) {
         let Some(trunk) = self.trunk_mut(link) else { return };
         let (shard, message) = (trunk.shard, trunk.message(body));
         self.post(shard, message);
@@ -276,7 +218,7 @@ impl Shard {
 
 /// At both ends.
 impl Shard {
-    fn trunk_mut(&mut self, link: LinkId) -> Option<&mut Trunk> {
+    pub(super) fn trunk_mut(&mut self, link: LinkId) -> Option<&mut Trunk> {
         match &mut self.links.get_mut(link.0)?.kind {
             LinkKind::Far(trunk) | LinkKind::Forward(trunk) => Some(trunk),
             LinkKind::Here | LinkKind::Closed => None,
@@ -304,7 +246,9 @@ impl Shard {
         let LinkMessage { far, sequence, body } = message;
         let Some(link) = self.end_of(from, far) else {
             match body {
-                LinkBody::Attach { slot, secret } => self.attached(now, from, far, slot, &secret),
+                LinkBody::Attach { slot, secret, said } => {
+                    self.attached(now, from, far, (slot, &secret), said)
+                }
                 LinkBody::Closed | LinkBody::Close(..) | LinkBody::NoSession | LinkBody::Gone => {}
                 _ => {
                     let body = LinkBody::Gone;
@@ -340,10 +284,7 @@ impl Shard {
         let waited = self.trunk_mut(link).filter(|_| answered).and_then(|trunk| trunk.asking.take());
         let relayed = self.outpost_hears(now, link, body);
         if let Some(asking) = waited {
-            self.link_timers.insert(link.0, now.plus_ms(BEAT_MS));
-            for (kind, payload) in asking.frames {
-                self.forward(now, link, LinkBody::Control(kind, payload));
-            }
+            self.home_answered(now, link, *asking);
         }
         relayed
     }
@@ -379,8 +320,8 @@ impl Shard {
     /// A timer of a link between shards.
     pub(super) fn trunk_due(&mut self, now: Time, link: LinkId) {
         let Some(trunk) = self.trunk_mut(link) else { return };
-        if let Some(asking) = &trunk.asking {
-            return if now >= asking.until { self.start_fresh(now, link) } else { self.ask_home(now, link) };
+        if trunk.asking.is_some() {
+            return self.ask_home(now, link);
         }
         if now >= trunk.heard.plus_ms(SILENCE_MS) {
             return self.break_link(now, link);

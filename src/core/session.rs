@@ -15,8 +15,8 @@ pub struct Session {
     pub person: PersonId,
     /// Proves a resume.
     pub secret: Secret,
-    /// The secret that the last resume came with: good until the new connection has shown that WELCOME arrived.
-    pub old_secret: Option<Secret>,
+    /// The last resume, until its connection has spoken.
+    pub unproven: Option<Box<Unproven>>,
     /// The channel it is on; `None` while it is away.
     pub link: Option<LinkId>,
     /// Since when it is in its stage, or without a link.
@@ -33,6 +33,15 @@ pub struct Session {
     pub controls: Rate,
     /// How often it was reported, and by how many.
     pub reports: Reports,
+}
+
+/// A resume whose WELCOME may not have arrived.
+#[derive(Debug)]
+pub struct Unproven {
+    /// What its HELLO proved the session with: good as long as nobody knows whether the client has a newer one.
+    pub secret: Secret,
+    /// When that HELLO came, by the clock that all shards share: an earlier one takes nothing over any more.
+    pub said: Time,
 }
 
 /// How often somebody was reported.

@@ -1,11 +1,12 @@
 //! Step 2: HELLO and resume.
 
+use anoncam::core::bus::BusMessage;
 use anoncam::core::frame::{ControlKind, FrameFault};
-use anoncam::core::io::{ChatId, CloseCode, LinkId};
+use anoncam::core::io::{ChatId, CloseCode, LinkId, ShardId};
 use anoncam::core::shard::Shard;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{Channel, World};
 
 fn token(welcome: &Value) -> String {
     welcome["session"].as_str().expect("a token").to_owned()
@@ -174,6 +175,68 @@ fn a_session_resumes_on_another_shard_and_moves_between_shards() {
     world.find(b, 2);
     world.wait_ms(2_100);
     assert_eq!(world.last(old, 0x43)["chat"], world.last(b, 0x43)["chat"]);
+}
+
+/// HELLO with this token on another shard than the session's, whose question to the home is held back.
+fn ask_from_afar(world: &mut World, resume: &str) -> (Channel, Vec<(ShardId, BusMessage)>) {
+    let channel = world.open(1);
+    let (now, hello) = (world.now, json!({"v": 1, "resume": resume}).to_string());
+    world.shards[1].handle_control(now, LinkId(channel.1), ControlKind::Hello, hello.as_bytes());
+    let question = world.held_back(1);
+    assert_eq!(question.len(), 1);
+    (channel, question)
+}
+
+#[test]
+fn a_hello_that_was_delayed_between_shards_takes_nothing_from_a_later_one() {
+    for given_up in [false, true] {
+        let mut world = World::new(2);
+        let ([(_, welcome), (b, _)], _) = world.couple([0, 0]);
+        let (late, mut delayed) = ask_from_afar(&mut world, &token(&welcome));
+        if given_up {
+            let now = world.now;
+            world.shards[1].handle_closed(now, LinkId(late.1));
+            delayed.extend(world.held_back(1));
+        }
+        world.wait_ms(5);
+        let (home, back) = world.join(0, Some(&token(&welcome)));
+        assert_eq!(world.expect(b, 0x45)["new_chat"], back["chat"]["chat"]);
+        world.deliver(1, delayed);
+        // Whoever is there goes on: the same connection, the same chat, the same token.
+        let chat = ChatId(back["chat"]["chat"].as_u64().unwrap() as u32);
+        world.text(b, chat, b"still there?");
+        assert_eq!(world.texts(home), [b"still there?"]);
+        assert!(world.client(home).closed.is_none());
+        world.expect_nothing(b);
+        if !given_up {
+            // Whoever is late hears what they would have heard in time.
+            assert_eq!(world.expect(late, 0x41)["resumed"], true);
+            world.expect_closed(late, CloseCode::Done);
+        }
+        let (_, again) = world.join(1, Some(&token(&back)));
+        assert_eq!(again["resumed"], true, "the token of the later WELCOME");
+        assert_eq!(world.shards[0].counts().overtaken, 1);
+    }
+}
+
+#[test]
+fn a_home_that_is_slow_to_answer_is_waited_for_and_a_machine_that_stood_still_is_no_slow_home() {
+    let mut world = World::new(2);
+    let (_, welcome) = world.join(0, None);
+    let (late, question) = ask_from_afar(&mut world, &token(&welcome));
+    let again = world.alone_ms(1, 60_000);
+    world.deliver(1, question);
+    world.deliver(1, again);
+    assert_eq!(world.expect(late, 0x41)["resumed"], true);
+
+    let (lost, _) = ask_from_afar(&mut world, &token(&welcome));
+    for ms in [250, 500, 1_000] {
+        assert_eq!(world.alone_ms(1, ms).len(), 1, "asked again after {ms} ms");
+    }
+    world.alone_ms(1, 1_999);
+    world.expect_nothing(lost);
+    world.alone_ms(1, 2);
+    assert_eq!(world.expect(lost, 0x41)["resumed"], false);
 }
 
 #[test]

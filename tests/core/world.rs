@@ -193,6 +193,29 @@ impl World {
         }
     }
 
+    /// Time passes, this shard does what is due, and what it tells other shards is held back.
+    pub fn alone_ms(&mut self, shard: u16, ms: u64) -> Vec<(ShardId, BusMessage)> {
+        self.now = self.now.plus_ms(ms);
+        self.shards[shard as usize].handle_timeout(self.now);
+        self.held_back(shard)
+    }
+
+    /// Does what a shard says, but for what it tells other shards.
+    pub fn held_back(&mut self, shard: u16) -> Vec<(ShardId, BusMessage)> {
+        let before = std::mem::take(&mut self.bus);
+        while let Some(output) = self.shards[shard as usize].poll_output() {
+            self.output(shard, output);
+        }
+        let held = std::mem::replace(&mut self.bus, before);
+        held.into_iter().map(|(_, to, message)| (to, message)).collect()
+    }
+
+    /// What was held back arrives.
+    pub fn deliver(&mut self, from: u16, messages: Vec<(ShardId, BusMessage)>) {
+        self.bus.extend(messages.into_iter().map(|(to, message)| (ShardId(from), to, message)));
+        self.settle();
+    }
+
     fn act(&mut self, shard: u16, relayed: Relayed) {
         match relayed {
             Relayed::Here { to, frame } => self.client((shard, to.0)).relayed.push(frame),

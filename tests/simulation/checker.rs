@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anoncam::core::audit::View;
 use anoncam::core::bus::Offer;
 use anoncam::core::interests::{Interner, Keyed};
-use anoncam::core::io::{ShardId, Time};
+use anoncam::core::io::{ChatId, ShardId, Time};
 use anoncam::core::pairing::{PersonId, Seeker, Wants, fits};
 use anoncam::core::shard::Shard;
 
@@ -17,7 +17,7 @@ const FIT_HERE_MS: u64 = 20;
 /// Since when something that must not last has lasted.
 #[derive(Default)]
 pub struct Checker {
-    disagree: HashMap<(PersonId, PersonId), Time>,
+    disagree: HashMap<(PersonId, ChatId, Option<ChatId>), Time>,
     apart: HashMap<(PersonId, PersonId), Time>,
 }
 
@@ -39,13 +39,15 @@ impl Checker {
             let Some(chat) = &view.chat else { continue };
             let Some((there, bond)) = chat.across else { continue };
             let other = views.iter().find(|(at, other)| *at == there.0 && other.person == chat.stranger);
-            let agrees = other.and_then(|(_, other)| other.chat.as_ref()).is_some_and(|other| {
+            let other_chat = other.and_then(|(_, other)| other.chat.as_ref());
+            let agrees = other_chat.is_some_and(|other| {
                 other.across == Some((ShardId(*shard), bond))
                     && other.stranger == view.person
                     && other.number == chat.number
             });
             if !agrees {
-                let key = (view.person, chat.stranger);
+                // Over these numbers: between two looks one disagreement may end and another begin.
+                let key = (view.person, chat.number, other_chat.map(|other| other.number));
                 let since = self.disagree.get(&key).copied().unwrap_or(now);
                 if now.ms_since(since) > AGREE_MS {
                     return Err(format!(

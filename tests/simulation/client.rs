@@ -80,7 +80,7 @@ pub struct Client {
     welcomed: bool,
     /// When its last connection with a session went.
     pub lost_at: Time,
-    /// It has spoken before WELCOME came, or gave up a HELLO that asked another shard: its token may be spent.
+    /// It has spoken before WELCOME came: its token may be spent.
     pub strayed: bool,
     pub received: u64,
 }
@@ -99,7 +99,6 @@ impl Client {
         if std::mem::take(&mut self.welcomed) {
             self.lost_at = now;
         }
-        self.strayed |= self.greeting;
         self.channel = None;
         (self.greeting, self.left_early) = (false, false);
         self.pipe.clear();

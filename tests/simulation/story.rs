@@ -18,6 +18,7 @@ pub struct Coverage {
     pub renumbered_at_once: u64,
     pub resumed_across: u64,
     pub taken_over: u64,
+    pub overtaken: u64,
     pub welcomes_lost: u64,
     pub chats_broken: u64,
     pub links_broken: u64,
@@ -35,7 +36,7 @@ impl Coverage {
         }
     }
 
-    fn fields<'a>(&'a mut self, other: &Self) -> [(&'static str, &'a mut u64, u64); 14] {
+    fn fields<'a>(&'a mut self, other: &Self) -> [(&'static str, &'a mut u64, u64); 15] {
         [
             ("claims lost", &mut self.claims_lost, other.claims_lost),
             ("claims crossed", &mut self.claims_crossed, other.claims_crossed),
@@ -44,6 +45,7 @@ impl Coverage {
             ("renumbered at once", &mut self.renumbered_at_once, other.renumbered_at_once),
             ("resumed across", &mut self.resumed_across, other.resumed_across),
             ("taken over", &mut self.taken_over, other.taken_over),
+            ("resumes overtaken", &mut self.overtaken, other.overtaken),
             ("WELCOMEs lost", &mut self.welcomes_lost, other.welcomes_lost),
             ("chats broken", &mut self.chats_broken, other.chats_broken),
             ("links broken", &mut self.links_broken, other.links_broken),
@@ -91,6 +93,7 @@ pub fn tell(seed: u64, fault: Option<Fault>, trace: bool) -> Result<Coverage, St
     coverage.renumbered_at_once = counts.renumbered_at_once;
     coverage.resumed_across = counts.resumed_across;
     coverage.taken_over = counts.taken_over;
+    coverage.overtaken = counts.overtaken;
     coverage.chats_broken = counts.chats_broken;
     coverage.links_broken = counts.links_broken;
     coverage.pairs_across = counts.pairs_across;
@@ -140,7 +143,13 @@ fn step(world: &mut World, coverage: &mut Coverage) -> Result<(), String> {
 fn greet(world: &mut World, client: usize, coverage: &mut Coverage) -> Result<(), String> {
     let state = &world.clients[client];
     let lost_welcome = state.old_token.is_some() && world.random.percent(5);
-    let text = if lost_welcome { state.old_token.clone() } else { state.token.clone() };
+    if lost_welcome {
+        // It knows nothing of the newer token. If it has spoken since, the older one is spent.
+        let state = &mut world.clients[client];
+        state.token = state.old_token.take();
+        state.strayed = true;
+    }
+    let text = world.clients[client].token.clone();
     let text = text.filter(|_| world.random.percent(85));
     let token = text.as_deref().and_then(Token::decode);
     let home = token.as_ref().map(|token| token.shard.0);
@@ -158,9 +167,13 @@ fn greet(world: &mut World, client: usize, coverage: &mut Coverage) -> Result<()
         return world.pass(5_001_000);
     }
     world.clients[client].must_resume = text.is_some() && !lost_welcome && world.must_resume(client, shard);
+    hello(world, client, text)
+}
+
+fn hello(world: &mut World, client: usize, token: Option<String>) -> Result<(), String> {
     world.clients[client].greeting = true;
     let hello =
-        text.map_or_else(|| r#"{"v":1}"#.to_owned(), |text| format!(r#"{{"v":1,"resume":"{text}"}}"#));
+        token.map_or_else(|| r#"{"v":1}"#.to_owned(), |token| format!(r#"{{"v":1,"resume":"{token}"}}"#));
     world.control(client, ControlKind::Hello, &hello)
 }
 
@@ -227,7 +240,8 @@ fn chat(world: &mut World, client: usize, coverage: &mut Coverage) -> Result<(),
         25 if world.random.percent(30) => end(world, client, ControlKind::Report, r#"{"reason":"spam"}"#),
         26 | 27 => world.close(client),
         28 => take_over(world, client, coverage),
-        29 | 30 => both(world, client, coverage),
+        29 => both(world, client, coverage),
+        30 => change_mind(world, client),
         31 | 32 => race(world, client, coverage),
         33 | 34 if world.clients[client].in_chat => {
             world.say(|| format!("client {client} is silent"));
@@ -262,6 +276,26 @@ fn take_over(world: &mut World, client: usize, coverage: &mut Coverage) -> Resul
         world.drop_channel(old)?;
     }
     Ok(())
+}
+
+/// The client says HELLO on another shard than its session's, does not wait for the answer, and comes back at home.
+fn change_mind(world: &mut World, client: usize) -> Result<(), String> {
+    let Some(text) = world.clients[client].token.clone() else { return Ok(()) };
+    let Some(token) = Token::decode(&text).filter(|_| world.profile.shards > 1) else { return Ok(()) };
+    world.close(client)?;
+    let others = u64::from(world.profile.shards) - 1;
+    let elsewhere = (token.shard.0 + 1 + world.random.below(others) as u16) % world.profile.shards;
+    world.open(client, elsewhere)?;
+    hello(world, client, Some(text.clone()))?;
+    let us = world.random.below(world.profile.delay_us);
+    world.pass(us)?;
+    if world.clients[client].channel.is_none() || !world.clients[client].greeting {
+        return Ok(());
+    }
+    world.close(client)?;
+    world.open(client, token.shard.0)?;
+    world.clients[client].must_resume = world.must_resume(client, token.shard.0);
+    hello(world, client, Some(text))
 }
 
 /// The client and its stranger lose their connections and come back, at once or one after the other.

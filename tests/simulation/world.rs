@@ -117,8 +117,9 @@ impl World {
         self.settle(shard)
     }
 
-    /// A new connection of a client.
+    /// A new connection of a client, which takes a moment.
     pub fn open(&mut self, client: usize, shard: u16) -> Checked {
+        self.pass(1)?;
         let link = self.shards[shard as usize].handle_open(self.now);
         self.say(|| format!("client {client} connects to {shard}/{}", link.0));
         self.clients[client].channel = Some((shard, link.0));
@@ -212,6 +213,7 @@ impl World {
         sum.pairs_across += counts.pairs_across;
         sum.resumed += counts.resumed;
         sum.taken_over += counts.taken_over;
+        sum.overtaken += counts.overtaken;
         sum.resumed_across += counts.resumed_across;
         sum.both_resumed += counts.both_resumed;
         sum.renumbered_at_once += counts.renumbered_at_once;

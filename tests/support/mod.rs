@@ -280,10 +280,15 @@ impl Person {
 
     /// Waits until the server has closed the session; returns code and reason.
     pub async fn closed(&mut self) -> (u32, String) {
-        use web_transport_quinn::{SessionError, WebTransportError};
-        match tokio::time::timeout(LONG, self.session.closed()).await.expect("closed in time") {
-            SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => (code, reason),
-            other => panic!("closed without a code: {other}"),
-        }
+        closed(&self.session).await
+    }
+}
+
+/// Waits until the server has closed a session; returns code and reason.
+pub async fn closed(session: &Session) -> (u32, String) {
+    use web_transport_quinn::{SessionError, WebTransportError};
+    match tokio::time::timeout(LONG, session.closed()).await.expect("closed in time") {
+        SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => (code, reason),
+        other => panic!("closed without a code: {other}"),
     }
 }
