@@ -139,9 +139,10 @@ impl Shard {
         let secret = Secret::new(|to| self.rng.fill_bytes(to));
         let number = self.random_chat();
         let chat = self.sessions.get(id.0).and_then(Session::chat);
-        let chat = chat.map(|chat| ResumedChat::new(number, chat.role, chat.mode, chat.stranger_away, None));
+        let chat =
+            chat.map(|chat| ResumedChat::new(number, chat.role, chat.mode, chat.stranger_away, Vec::new()));
         let token = Token { shard: self.config.id, slot: id.0, secret };
-        self.send(link, reply::welcome(&token, true, self.online, chat));
+        self.send(link, reply::welcome(&token, Some(chat), self.config.resume_ms / 1_000, self.online));
         self.close(link, CloseCode::Done, Bytes::from_static(REPLACED));
     }
 

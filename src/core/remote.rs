@@ -247,7 +247,7 @@ impl Shard {
         let Some(link) = self.end_of(from, far) else {
             match body {
                 LinkBody::Attach { slot, secret, said } => {
-                    self.attached(now, from, far, (slot, &secret), said)
+                    self.attached(now, from, far, (slot, &secret), said);
                 }
                 LinkBody::Closed | LinkBody::Close(..) | LinkBody::NoSession | LinkBody::Gone => {}
                 _ => {

@@ -28,13 +28,13 @@ async fn welcome_gives_a_token_that_cannot_be_guessed() {
 async fn who_waits_is_told_so_at_once_and_again_every_five_seconds() {
     let world = World::new(1);
     let mut ada = world.guest().await;
+    let begun = Instant::now();
     ada.find(json!({"n": 3, "mode": "text"})).await;
     let waiting = ada.next(WAITING).await;
     assert_eq!(fields(&waiting), ["estimate_ms", "n", "online"]);
     assert_eq!((&waiting["n"], &waiting["estimate_ms"]), (&json!(3), &json!(null)));
-    let begun = Instant::now();
     assert_eq!(ada.next(WAITING).await["n"], 3);
-    assert!(begun.elapsed() >= Duration::from_millis(4_900), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

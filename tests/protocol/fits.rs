@@ -8,18 +8,26 @@ fn wishes(interests: &[&str], langs: &[&str], strict: bool) -> Value {
     json!({"n": 1, "mode": "text", "interests": interests, "langs": langs, "strict": strict})
 }
 
-/// How long Ben has looked when he and Ada meet; nobody if they still wait when they are told so for the second time.
-async fn meeting(world: &World, hers: &Value, his: &Value) -> Option<Duration> {
+/// When Ada and Ben met.
+#[derive(Debug)]
+struct Meeting {
+    /// How often Ben was told before that he waits: at first, after 5 s, after 10 s. The server's clock, however slow the test is.
+    told: usize,
+    /// How long Ada had waited at least.
+    waited: Duration,
+}
+
+/// Both look for a stranger; nobody if Ben still waits when he is told so for the third time.
+async fn meeting(world: &World, hers: &Value, his: &Value) -> Option<Meeting> {
     let (mut ada, mut ben) = (world.guest().await, world.guest().await);
-    ada.waits(hers.clone()).await;
     let begun = Instant::now();
+    ada.waits(hers.clone()).await;
     ben.find(his.clone()).await;
-    // The first WAITING of somebody who does not meet Ada at once, the one after 5 s, and the one after 10 s.
-    for _ in 0..3 {
+    for told in 0..3 {
         let (kind, _) = ben.hear().await;
         if kind == MATCHED {
             ada.expect(MATCHED).await;
-            return Some(begun.elapsed());
+            return Some(Meeting { told, waited: begun.elapsed() });
         }
         assert_eq!(kind, WAITING);
     }
@@ -41,8 +49,8 @@ async fn people_who_want_the_same_meet_at_once() {
             (wishes(&["film"], &["en"], true), wishes(&["film"], &[], false)),
         ];
         for (hers, his) in pairs {
-            let waited = meeting(&world, &hers, &his).await;
-            assert!(waited.is_some_and(|waited| waited < Duration::from_secs(3)), "{hers} {his}: {waited:?}");
+            let meeting = meeting(&world, &hers, &his).await;
+            assert!(meeting.as_ref().is_some_and(|meeting| meeting.told < 2), "{hers} {his}: {meeting:?}");
         }
     }
 }
@@ -62,10 +70,10 @@ async fn wishes_are_given_up_after_five_seconds_unless_they_are_strict_or_the_mo
     ];
     let stories = pairs.into_iter().flat_map(|pair| SHARDS.map(|shards| (pair.clone(), shards)));
     together(stories.map(|((hers, his, meet), shards)| async move {
-        let waited = meeting(&World::new(shards), &hers, &his).await;
-        assert_eq!(waited.is_some(), meet, "{hers} {his}: {waited:?}");
-        let given_up = waited.is_none_or(|waited| waited > Duration::from_millis(4_500));
-        assert!(given_up, "{hers} {his}: {waited:?}");
+        let meeting = meeting(&World::new(shards), &hers, &his).await;
+        assert_eq!(meeting.is_some(), meet, "{hers} {his}: {meeting:?}");
+        let given_up = meeting.as_ref().is_none_or(|meeting| meeting.waited >= Duration::from_secs(5));
+        assert!(given_up, "{hers} {his}: {meeting:?}");
     }))
     .await;
 }
@@ -99,16 +107,14 @@ async fn recent_strangers_meet_again_only_when_both_have_waited_two_seconds() {
         let begun = Instant::now();
         ben.waits(json!({"n": 2, "mode": "text"})).await;
         ben.expect(MATCHED).await;
-        assert!(begun.elapsed() >= Duration::from_millis(1_900), "{:?}", begun.elapsed());
-        // Somebody new is met at once.
+        assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+        // Somebody new is met without such a wait.
         ada.expect(MATCHED).await;
         let mut cleo = world.guest().await;
         cleo.waits(json!({"n": 1, "mode": "text"})).await;
-        let begun = Instant::now();
         ben.find(json!({"n": 3, "mode": "text"})).await;
         let matched = ben.expect(MATCHED).await;
         assert_eq!(cleo.expect(MATCHED).await["chat"], matched["chat"]);
-        assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
     }))
     .await;
 }
