@@ -14,7 +14,7 @@
 //!
 //! [`core`] holds the rules and no socket, clock or random source; [`transport`] is the real world around it, one thread a shard
 //! ([`transport::driver`]). [`limits`] has every bound. [`config`], [`tls`], [`site`] and [`ops`] are what an operator
-//! touches, and [`server`] puts all of it together.
+//! touches, [`server`] puts all of it together, and [`upgrade`] replaces a running one.
 
 pub mod config;
 pub mod core;
@@ -25,3 +25,4 @@ pub mod server;
 pub mod site;
 pub mod tls;
 pub mod transport;
+pub mod upgrade;

@@ -51,6 +51,11 @@ pub const CONTROL_EVERY_MS: u64 = 20;
 pub const RETRY_AFTER_MS: u64 = 5_000;
 /// What a client is told to wait that asks for something an operator has paused: pauses last minutes or hours.
 pub const PAUSED_RETRY_MS: u64 = 30_000;
+/// When a newer process takes over, idle sessions are told in steps of this many milliseconds...
+pub const MOVE_STEP_MS: u64 = 100;
+/// ... this many sessions of a shard at least: 1,000 a second, for whom the newer process's shard needs a quarter of a core.
+/// With more they are as many as it takes to tell all in half of the time that chats have.
+pub const MOVE_STEP_SESSIONS: u32 = 100;
 /// A search that was cut goes on after this time: 64 people each time are over 4,000 a second.
 pub const SEARCH_AGAIN_MS: u64 = 15;
 
@@ -242,6 +247,23 @@ pub const SEND_SEGMENTS: usize = 10;
 pub const HALF_OPEN_FACTOR: usize = 4;
 /// How often a shard tells the process what it has counted, in milliseconds.
 pub const PUBLISH_MS: u64 = 50;
+/// Older processes whose chats an upgraded server still carries, at most: the next upgrade is refused until one of them has
+/// ended. Each has its sessions' memory.
+pub const ELDERS: usize = 8;
+/// Longest message of datagrams from one process to another, in bytes: some fifty full ones. What is on its way in one
+/// direction is bounded by the kernel's send buffer ([`SOCKET_BUFFER_BYTES`], or `net.core.wmem_max`); past it messages are lost.
+pub const PASSED_MESSAGE_BYTES: usize = 61_440;
+/// How long idle sessions that were told of a newer process have to leave, in milliseconds, before they are closed.
+pub const MOVED_LINGER_MS: u64 = 10_000;
+/// A shard answers the process within this time, in milliseconds, or an upgrade is given up.
+pub const SHARD_ANSWER_MS: u64 = 5_000;
+/// A new program has so long to be ready to take over, in seconds: a configuration on a slow disk, a large certificate store, a
+/// machine that is busy. Then the old one goes on.
+pub const UPGRADE_READY_S: u64 = 30;
+/// From the order to serve until it does, in seconds. The sockets are not read meanwhile: it takes milliseconds.
+pub const UPGRADE_GO_S: u64 = 5;
+/// Messages from other processes in one turn.
+pub const TURN_PASSED_MESSAGES: usize = 16;
 /// Receive batches in one turn of a shard before others get their turn.
 pub const TURN_RECEIVE_BATCHES: usize = 4;
 /// Messages from other shards in one turn.
@@ -355,6 +377,8 @@ pub const SITE_HEAD_BYTES: usize = 16_384;
 pub const SITE_HEADERS: usize = 64;
 /// How long a client may take to send a request's head, in seconds.
 pub const SITE_HEAD_S: u64 = 10;
+/// How long the connections of a site that a newer process has taken over may take to end, in seconds, before the old process does.
+pub const SITE_FINISH_S: u64 = 5;
 /// Longest life of a connection to the site, in seconds: a reader who takes nothing holds a place no longer.
 pub const SITE_CONNECTION_S: u64 = 120;
 

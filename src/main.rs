@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
+use anoncam::ops;
 use anoncam::ops::control::{self, Order};
-use anoncam::ops::{self, Notifier, Request, Signals, watchdog};
 use anoncam::privacy::memory;
-use anoncam::server::{Given, Server};
+use anoncam::server;
+use anoncam::upgrade::{Beginning, Heir, Program};
 use clap::Parser;
 
 /// Freed memory is wiped, in the whole process.
@@ -39,14 +40,27 @@ fn main() -> ExitCode {
             tell(&all.join("\n\n"))
         }
         Some(Command::Order(given)) => order(&arguments.control_path(), given),
-        None => match Config::load(&arguments) {
-            Ok(config) => serve(config, &exposed),
-            Err(error) => wrong(&error),
+        None => match Beginning::of_this_process() {
+            Ok(Beginning::First) => start(&arguments, &exposed, None),
+            Ok(Beginning::Heir(heir)) => start(&arguments, &exposed, Some(heir)),
+            Ok(Beginning::Between) => ExitCode::SUCCESS,
+            Err(error) => failed(&error.to_string()),
         },
     }
 }
 
-fn serve(config: Config, exposed: &[String]) -> ExitCode {
+fn start(arguments: &Arguments, exposed: &[String], heir: Option<Box<Heir>>) -> ExitCode {
+    match (Config::load(arguments), heir) {
+        (Ok(config), heir) => serve(config, exposed, heir),
+        (Err(error), None) => wrong(&error),
+        (Err(error), Some(heir)) => {
+            heir.refuse(&error.to_string());
+            wrong(&error)
+        }
+    }
+}
+
+fn serve(config: Config, exposed: &[String], heir: Option<Box<Heir>>) -> ExitCode {
     ops::log::start(config.log);
     ops::panic::report_place_only();
     guard_memory(&config, exposed);
@@ -56,7 +70,8 @@ fn serve(config: Config, exposed: &[String]) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match run(config) {
+    let ran = Program::of_this_process().map_err(Into::into).and_then(|program| run(config, heir, program));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),
     }
@@ -83,61 +98,11 @@ fn guard_memory(config: &Config, exposed: &[String]) {
     }
 }
 
-fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+fn run(config: Config, heir: Option<Box<Heir>>, program: Program) -> Result<(), server::Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let given = Given::by_service_manager()?;
-        let signals = Signals::listen()?;
-        let server = Server::start_with(config, given)?;
-        let notifier = Notifier::from_environment();
-        let pulse = server.pulse();
+    runtime.block_on(server::live(config, heir, program, |server| {
         say(&format!("AnonCam is ready: open {}", server.page_url()));
-        notifier.ready();
-        tokio::select! {
-            result = serve_and_stop(signals, server, &notifier) => result,
-            never = watchdog::feed(&notifier, pulse) => match never {},
-        }
-    })
-}
-
-async fn serve_and_stop(
-    mut signals: Signals,
-    mut server: Server,
-    notifier: &Notifier,
-) -> Result<(), Box<dyn std::error::Error>> {
-    serve_until_told(&mut signals, &mut server, notifier).await;
-    let drain = server.drain();
-    notifier.stopping();
-    tracing::info!(within_s = drain.as_secs(), "draining; a second signal stops at once");
-    let mut stopping = tokio::task::spawn_blocking(move || server.drain_and_stop(drain));
-    loop {
-        tokio::select! {
-            stopped = &mut stopping => return Ok(stopped??),
-            request = signals.next() => if let Request::Stop { status } = request {
-                std::process::exit(status.into());
-            },
-        }
-    }
-}
-
-/// Serves until it is asked to stop.
-async fn serve_until_told(signals: &mut Signals, server: &mut Server, notifier: &Notifier) {
-    while next_request(signals, server).await == Request::Reload {
-        notifier.reloading();
-        match server.reload() {
-            Ok(reloaded) => tracing::info!("{reloaded}"),
-            Err(error) => tracing::error!("{error}"),
-        }
-        notifier.ready();
-    }
-}
-
-/// From the operating system, or from the operator over the control socket.
-async fn next_request(signals: &mut Signals, server: &mut Server) -> Request {
-    tokio::select! {
-        request = signals.next() => request,
-        request = server.requested() => request,
-    }
+    }))
 }
 
 /// Asks a running server, and tells its answer.

@@ -9,6 +9,7 @@ use super::settings::{self, Draft, SETTINGS};
 use super::value::Value;
 use super::{Place, Problem};
 use crate::ops::control::{self, Order};
+use crate::upgrade;
 
 /// The variable that stands for `--config`.
 pub(super) const CONFIG_VARIABLE: &str = "ANONCAM_CONFIG";
@@ -102,7 +103,7 @@ pub(super) fn apply_environment(environment: &[(String, String)], draft: &mut Dr
         if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == *name) {
             let given = draft.give(setting.key, &Value::Words(value.clone()), Place::Variable(name.clone()));
             problems.extend(given.err());
-        } else if name != CONFIG_VARIABLE {
+        } else if name != CONFIG_VARIABLE && name != upgrade::VARIABLE {
             let variables: Vec<String> = SETTINGS.iter().map(settings::Setting::variable).collect();
             let near = settings::nearest(name, variables.iter().map(String::as_str));
             let hint = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();

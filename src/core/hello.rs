@@ -49,7 +49,7 @@ impl Shard {
 
     /// A fresh session.
     pub(super) fn welcome_new(&mut self, now: Time, link: LinkId) {
-        if self.drain.is_some() {
+        if self.drain.is_some_and(|drain| !drain.is_moving()) {
             return self.expel_draining(now, link);
         }
         if self.refuse_newcomer(link) {
@@ -83,6 +83,7 @@ impl Shard {
         }
         let token = Token { shard: self.config.id, slot: id.0, secret };
         self.send(link, reply::welcome(&token, None, self.config.resume_ms / 1_000, self.online));
+        self.tell_of_drain(now, link);
         self.rearm(id);
     }
 
@@ -125,9 +126,7 @@ impl Shard {
         }
         let token = Token { shard: self.config.id, slot, secret: fresh };
         self.welcome_back(now, link, id, &token);
-        if let Some(drain) = self.drain {
-            self.send(link, reply::drain(drain.at.ms_since(now)));
-        }
+        self.tell_of_drain(now, link);
         self.rearm(id);
         Resume::Done
     }

@@ -5,11 +5,12 @@
 
 use bytes::Bytes;
 
+use super::drain::Drain;
 use super::io::{CloseCode, LinkId, Output, Time};
 use super::pairing::SessionId;
 use super::remote::Trunk;
 use super::reply;
-use super::shard::{Drain, Shard};
+use super::shard::Shard;
 use crate::limits::{DRAIN_HELLO_MS, HELLO_MS, RETRY_AFTER_MS};
 
 /// One channel.
@@ -64,8 +65,9 @@ impl Shard {
                 self.link_timers.insert(link.0, now.plus_ms(HELLO_MS));
             }
             // It may be somebody who comes back to a chat that goes on.
-            (Some(Drain { over: false, .. }), false) => {
-                self.link_timers.insert(link.0, now.plus_ms(DRAIN_HELLO_MS));
+            (Some(drain @ Drain { over: false, .. }), false) => {
+                let hello_ms = if drain.is_moving() { HELLO_MS } else { DRAIN_HELLO_MS };
+                self.link_timers.insert(link.0, now.plus_ms(hello_ms));
             }
             (Some(_), _) => self.expel_draining(now, link),
             (None, true) => {

@@ -13,6 +13,7 @@ mod chat;
 mod claims;
 mod conduct;
 pub mod counts;
+mod drain;
 mod find;
 pub mod frame;
 mod hello;

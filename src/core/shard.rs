@@ -18,6 +18,7 @@ use zeroize::Zeroize as _;
 
 use super::bus::{BusMessage, FarLink, LinkBody};
 use super::counts::Counts;
+use super::drain::Drain;
 use super::frame::{ControlKind, FrameFault};
 use super::ice::IceConfig;
 use super::interests::{Interner, Keyed};
@@ -61,13 +62,6 @@ impl Default for ShardConfig {
             limit_rates: true,
         }
     }
-}
-
-/// The server is going away.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Drain {
-    pub at: Time,
-    pub over: bool,
 }
 
 /// One shard of the core.
@@ -235,7 +229,7 @@ impl Shard {
 
     /// When [`handle_timeout`](Self::handle_timeout) is next due. It may find nothing to do.
     pub fn poll_timeout(&mut self) -> Option<Time> {
-        let drain = self.drain.filter(|drain| !drain.over).map(|drain| drain.at);
+        let drain = self.drain.and_then(|drain| drain.due());
         let timers =
             [self.session_timers.next(), self.link_timers.next(), self.rendezvous.expiries.next(), drain];
         timers.into_iter().flatten().min()
@@ -255,6 +249,19 @@ impl Shard {
     /// The server is going away: DRAIN to everybody, no new sessions and chats; after `within_ms` all is closed.
     pub fn begin_drain(&mut self, now: Time, within_ms: u64) {
         self.start_drain(now, within_ms);
+        self.read_inbox(now);
+    }
+
+    /// A newer process takes this one's place: DRAIN to everybody, whoever is idle in turn, no new chats; after `within_ms`
+    /// all is closed.
+    pub fn begin_move(&mut self, now: Time, within_ms: u64) {
+        self.start_move(now, within_ms);
+        self.read_inbox(now);
+    }
+
+    /// The newer process is gone: a move becomes a drain.
+    pub fn stop_moving(&mut self, now: Time) {
+        self.end_move(now);
         self.read_inbox(now);
     }
 

@@ -6,12 +6,12 @@
 use bytes::Bytes;
 
 use super::io::{CloseCode, LinkId, Time};
-use super::links::{Link, LinkKind};
+use super::links::LinkKind;
 use super::pairing::SessionId;
-use super::reply::{self, Why};
+use super::reply::Why;
 use super::session::{Chat, Session, Stage, Stranger, Waiting};
-use super::shard::{Drain, Shard};
-use crate::limits::{IDLE_MS, RETRY_AFTER_MS};
+use super::shard::Shard;
+use crate::limits::IDLE_MS;
 
 impl Shard {
     /// Sets a session's timer to the first thing that is due for it.
@@ -108,44 +108,6 @@ impl Shard {
             Some(_) => self.trunk_due(now, link),
             None => {}
         }
-    }
-
-    /// The server is going away: everybody is told.
-    pub(super) fn start_drain(&mut self, now: Time, within_ms: u64) {
-        if let Some(drain) = &mut self.drain {
-            // Asked again: the deadline can come nearer, and everybody has been told.
-            drain.at = drain.at.min(now.plus_ms(within_ms));
-            return;
-        }
-        self.drain = Some(Drain { at: now.plus_ms(within_ms), over: false });
-        let frame = reply::drain(within_ms);
-        for slot in 0..self.sessions.end() {
-            self.tell(SessionId(slot), frame.clone());
-        }
-    }
-
-    /// The deadline of a drain: chats end, channels are closed.
-    pub(super) fn drain_due(&mut self, now: Time) {
-        let Some(drain) = self.drain.as_mut().filter(|drain| !drain.over && now >= drain.at) else { return };
-        drain.over = true;
-        for slot in 0..self.sessions.end() {
-            let id = SessionId(slot);
-            if let Some(number) = self.sessions.get(slot).and_then(Session::chat).map(|chat| chat.number) {
-                self.tell(id, reply::ended(number, Why::Draining));
-                self.end_chat(now, id, Why::Draining);
-            }
-        }
-        for slot in 0..self.links.end() {
-            let link = LinkId(slot);
-            if self.link(link).is_some_and(|link: &Link| !matches!(link.kind, LinkKind::Forward(_))) {
-                self.expel_draining(now, link);
-            }
-        }
-    }
-
-    pub(super) fn expel_draining(&mut self, now: Time, link: LinkId) {
-        let reason = reply::close_reason("the server is going away", RETRY_AFTER_MS);
-        self.expel(now, link, CloseCode::Draining, reason);
     }
 
     /// Another shard has started again: all its sessions and connections are gone.

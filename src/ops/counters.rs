@@ -55,6 +55,8 @@ pub struct ShardCounters {
     pub websockets: Gauge,
     /// Handshakes that are half-open now.
     pub handshakes: Gauge,
+    /// Older processes whose datagrams this shard passes on, after an upgrade.
+    pub elders: Gauge,
     /// Sessions opened since the start.
     pub opened: Count,
     /// Sessions matched with a stranger since the start: two a chat, each on its own shard.

@@ -1,14 +1,19 @@
 //! How the operating system tells the server to stop, or to read its configuration again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::control::Answer;
 
 /// What the operating system or the operator asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Request {
     /// SIGHUP: read configuration, certificate and secrets again.
     Reload,
     /// Over the control socket: stop as with a first SIGTERM, however often it is asked.
     Drain,
+    /// Over the control socket: start the program anew and leave everything to it. The answer says whether that is done.
+    Upgrade(oneshot::Sender<Answer>),
     /// SIGTERM or Ctrl-C: stop; the second time, at once. Carries the exit status that a shell expects for the signal.
     Stop {
         /// 128 plus the number of the signal.

@@ -24,12 +24,23 @@ pub enum StartError {
     },
     /// The service manager handed over sockets that do not fit the configuration.
     Given(String),
+    /// An older process left what does not fit the configuration.
+    Changed {
+        /// The setting.
+        setting: &'static str,
+        /// What it was for the older process.
+        before: String,
+        /// What it is now.
+        now: String,
+    },
     /// The control socket could not be bound.
     Control(PathBuf, ControlError),
     /// The operator's certificate has changed since the configuration was checked.
     Certificate(CertificateError),
     /// No certificate could be made, or the cryptography could not be set up.
     Crypto(String),
+    /// The operating system gave no more descriptors.
+    Descriptors(io::Error),
     /// The operating system gave no thread.
     Thread(io::Error),
 }
@@ -41,6 +52,10 @@ impl StartError {
 
     pub(super) fn metrics(address: SocketAddr, error: io::Error) -> Self {
         Self::Bind { what: "TCP, metrics", flag: "the setting metrics", address, error }
+    }
+
+    pub(super) fn changed(setting: &'static str, before: &str, now: &str) -> Self {
+        Self::Changed { setting, before: before.to_owned(), now: now.to_owned() }
     }
 
     pub(super) fn listen(address: SocketAddr, error: io::Error) -> Self {
@@ -69,9 +84,17 @@ impl fmt::Display for StartError {
                 }
             }
             Self::Given(why) => write!(f, "{why}; let the socket unit and the configuration say the same"),
+            Self::Changed { setting, before, now } => write!(
+                f,
+                "{setting} is {now}, and was {before} when the running server started: an upgrade needs the same; \
+                 set it back, or restart"
+            ),
             Self::Control(path, error) => write!(f, "no control socket at {}: {error}", path.display()),
             Self::Certificate(error) => write!(f, "the certificate cannot be used: {error}"),
             Self::Crypto(error) => write!(f, "the cryptography cannot be set up: {error}"),
+            Self::Descriptors(error) => {
+                write!(f, "no more open files: {error}; raise their limit (LimitNOFILE=)")
+            }
             Self::Thread(error) => write!(f, "no thread for the site: {error}; raise the limit of processes"),
         }
     }

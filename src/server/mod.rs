@@ -3,12 +3,14 @@
 //! In: a checked [`Config`]. Out: a running [`Server`]. `main.rs` and the tests start the same one.
 
 mod error;
+mod life;
 mod operator;
 mod pulse;
 mod site_thread;
 mod sockets;
+mod upgrade;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,21 +18,24 @@ use tokio::sync::mpsc;
 
 use crate::config::{Config, Mode};
 use crate::core::ice::IceConfig;
-use crate::ops::control::{Answer, ControlSocket};
+use crate::ops::control::Answer;
 use crate::ops::watchdog::Pulse;
-use crate::ops::{Counters, Request};
+use crate::ops::{Counters, Pausable, Request};
 use crate::site::{Metrics, Page, PolicyNow, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 use crate::transport::bus::Command;
-use crate::transport::engine::{Engine, EngineConfig};
+use crate::transport::engine::{Engine, EngineConfig, Lineage};
 use crate::transport::h3::Policy;
 use crate::transport::settings::{ShardSettings, Shards};
 
 pub use error::StartError;
+pub use life::{Failure, live};
 use operator::Operator;
 use pulse::ShardPulse;
 use site_thread::{SiteParts, SiteThread};
 pub use sockets::Given;
+use sockets::Listening;
+pub use upgrade::Succession;
 
 /// A running server.
 pub struct Server {
@@ -42,32 +47,47 @@ pub struct Server {
     operator: Arc<Operator>,
     counters: Arc<Counters>,
     requested: mpsc::Receiver<Request>,
+    /// Once more what it listens on, for an heir.
+    listening: Listening,
 }
+
+/// A server that has all it needs and serves nobody yet.
+pub struct Prepared(Server);
 
 impl Server {
     /// Binds everything, then serves. What is bound is the first thing to fail, so a half-started server says nothing to
     /// anybody.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_with(config, Given::default())
+        Ok(Self::prepare(config, Given::default())?.serve())
     }
 
-    /// The same, with sockets that were opened for it.
-    pub fn start_with(config: Config, mut given: Given) -> Result<Self, StartError> {
+    /// Gets together what it needs, with what was opened for it or left by an older process, whose sockets it does not read
+    /// before it serves.
+    pub fn prepare(config: Config, mut given: Given) -> Result<Prepared, StartError> {
         let certificates = Arc::new(match &config.certificate {
             Some(files) => CertificateStore::from_files(files)?,
-            None => CertificateStore::self_made(SystemTime::now())?,
+            None => CertificateStore::inherited(given.certificates(), SystemTime::now())?,
         });
         let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
-        let sockets = given.site(config.site)?;
-        let site_address = sockets.local_addr();
+        let mut listening = Listening::default();
+        let site = given.site(config.site)?;
+        listening.add_tcp("site", &site).map_err(StartError::Descriptors)?;
+        let site_address = site.local_addr();
         let metrics = config.metrics.map(|address| given.metrics(address)).transpose()?;
+        if let Some(sockets) = &metrics {
+            listening.add_tcp("metrics", sockets).map_err(StartError::Descriptors)?;
+        }
         let metrics_address = metrics.as_ref().map(SiteSockets::local_addr);
         let metrics = metrics.map(|sockets| (sockets, metrics_page(&counters)));
+        let control = given.control(&config)?;
+        if let Some(socket) = &control {
+            listening.add_control(socket).map_err(StartError::Descriptors)?;
+        }
+        let (sockets, lineage) = given.listen(&config)?;
         given.all_taken()?;
-        let control = bind_control(&config)?;
+        let engine = engine_config(&config, sockets, lineage, site_address, &certificates, &counters)?;
         let (engine, listeners) =
-            Engine::start(engine_config(&config, site_address, &certificates, &counters)?)
-                .map_err(|error| StartError::listen(config.listen, error))?;
+            Engine::start(engine).map_err(|error| StartError::listen(config.listen, error))?;
         let shards = engine.shards();
         let page = Page::new(site_config(&config, engine.local_addr(), &shards, &certificates, &counters));
         let (requests, requested) = mpsc::channel(1);
@@ -80,14 +100,24 @@ impl Server {
             requests,
         });
         let site = SiteThread::start(SiteParts {
-            page: (sockets, page, https(&config, &certificates)?),
+            page: (site, page, https(&config, &certificates)?),
             doors: (engine.doors(), listeners),
             metrics,
             control: control.map(|socket| (socket, Arc::clone(&operator))),
             certificates,
         })
         .map_err(StartError::Thread)?;
-        Ok(Self { config, engine, site, site_address, metrics_address, operator, counters, requested })
+        Ok(Prepared(Self {
+            config,
+            engine,
+            site,
+            site_address,
+            metrics_address,
+            operator,
+            counters,
+            requested,
+            listening,
+        }))
     }
 
     /// Where WebTransport is served.
@@ -168,18 +198,40 @@ impl Server {
     }
 }
 
+impl Prepared {
+    /// What the operator had set on an older process.
+    pub fn set_levers(&self, paused: &[Pausable], message: Option<&str>) {
+        let levers = self.0.counters.levers();
+        levers.pause(paused);
+        if let Some(message) = message {
+            // It was taken once; a version that takes less shows none.
+            let _ = levers.set_message(message);
+        }
+    }
+
+    /// Serves.
+    pub fn serve(self) -> Server {
+        let mut server = self.0;
+        server.site.begin();
+        server.engine.read();
+        server
+    }
+}
+
 /// Names of this machine, by which a development site is asked for.
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 fn engine_config(
     config: &Config,
+    sockets: Vec<UdpSocket>,
+    lineage: Lineage,
     site: SocketAddr,
     certificates: &Arc<CertificateStore>,
     counters: &Arc<Counters>,
 ) -> Result<EngineConfig, StartError> {
     Ok(EngineConfig {
-        listen: config.listen,
-        shards: config.shards,
+        sockets,
+        lineage,
         tls: Arc::new(tls::server_crypto(Arc::clone(certificates))?),
         max_websockets: config.max_websockets,
         settings: shard_settings(config, site),
@@ -236,11 +288,6 @@ fn site_config(
 
 fn metrics_page(counters: &Arc<Counters>) -> Metrics {
     Metrics::new(Arc::clone(counters), LOOPBACK_NAMES.map(str::to_owned).to_vec())
-}
-
-fn bind_control(config: &Config) -> Result<Option<ControlSocket>, StartError> {
-    let Some(path) = &config.control else { return Ok(None) };
-    ControlSocket::bind(path).map(Some).map_err(|error| StartError::Control(path.clone(), error))
 }
 
 fn https(

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
 use super::shard_settings;
 use crate::config::Config;
@@ -71,6 +72,11 @@ impl Operator {
             sum(|shard| shard.waiting.get()),
             sum(|shard| shard.in_chat.get())
         );
+        let elders = counters.shards().iter().map(|shard| shard.elders.get()).max().unwrap_or(0);
+        if elders > 0 {
+            // Writing to a String does not fail.
+            let _ = write!(line, "; older processes that have chats: {elders}");
+        }
         let paused = counters.levers().paused_names();
         if !paused.is_empty() {
             // Writing to a String does not fail.
@@ -117,11 +123,25 @@ impl Obey for Operator {
             Order::Resume { what } => Ok(self.set_paused(|levers| levers.resume(&what))),
             Order::Message { clear: true, .. } => self.message(Some("")),
             Order::Message { text, clear: false } => self.message(text.as_deref()),
+            Order::Upgrade => Err("an upgrade takes a while".to_owned()),
             // A drain that was asked for before is under way: asking twice must not stop at once, as a second signal does.
             Order::Drain => match self.requests.try_send(Request::Drain) {
-                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok("draining".to_owned()),
-                Err(mpsc::error::TrySendError::Closed(_)) => Err("the server is stopping".to_owned()),
+                Ok(()) | Err(TrySendError::Full(_)) => Ok("draining".to_owned()),
+                Err(TrySendError::Closed(_)) => Err("the server is stopping".to_owned()),
             },
         }
+    }
+    fn obey_later(&self, order: &Order) -> Option<oneshot::Receiver<Answer>> {
+        if *order != Order::Upgrade {
+            return None;
+        }
+        let (answer, later) = oneshot::channel();
+        // What is under way already, or the end of the server, is told by the answer's end or by what goes before.
+        if let Err(TrySendError::Full(Request::Upgrade(answer))) =
+            self.requests.try_send(Request::Upgrade(answer))
+        {
+            let _ = answer.send(Err("another order is under way".to_owned()));
+        }
+        Some(later)
     }
 }

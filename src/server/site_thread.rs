@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::operator::Operator;
 use crate::limits;
@@ -26,38 +27,68 @@ pub(super) struct SiteParts {
 
 /// A thread that serves until it is stopped or dropped.
 pub(super) struct SiteThread {
+    /// Its end is the order to begin.
+    begin: Option<oneshot::Sender<()>>,
     /// Its end is the order to stop.
     stop: oneshot::Sender<()>,
+    /// Whether a newer process accepts connections instead.
+    resting: watch::Sender<bool>,
+    /// Whether it rests and the last connection is over.
+    rested: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl SiteThread {
-    pub fn start(parts: SiteParts) -> io::Result<Self> {
+    /// Prepares everything and waits for [`SiteThread::begin`].
+    pub fn start(mut parts: SiteParts) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (begin, begun) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let SiteParts {
-            page: (sockets, page, tls),
-            doors: (doors, listeners),
-            metrics,
-            control,
-            certificates,
-        } = parts;
+        let (resting, rests) = watch::channel(false);
+        let rested = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&rested);
+        let certificates = Arc::clone(&parts.certificates);
         let thread = std::thread::Builder::new().name("site".to_owned()).spawn(move || {
             runtime.block_on(async {
-                for listener in listeners {
+                for listener in std::mem::take(&mut parts.doors.1) {
                     // Ends with its shard.
                     tokio::spawn(listener.run());
                 }
+                let serving = async {
+                    // Its end, however it comes.
+                    let _ = begun.await;
+                    serve(parts, rests).await;
+                    done.store(true, Relaxed);
+                    std::future::pending::<()>().await;
+                };
                 tokio::select! {
-                    served = sockets.serve(page, tls, Some(doors)) => report("the page", served),
-                    served = serve_metrics(metrics) => report("the metrics", served),
-                    served = serve_control(control) => report("the control socket", served),
+                    () = serving => {}
                     () = turn_certificates(&certificates) => {}
                     _ = stopped => {}
                 }
             });
         })?;
-        Ok(Self { stop, thread })
+        Ok(Self { begin: Some(begin), stop, resting, rested, thread })
+    }
+
+    /// Begins to serve.
+    pub fn begin(&mut self) {
+        self.begin = None;
+    }
+
+    /// Accepts no more connections: a newer process does. Those that there are go on.
+    pub fn rest(&self) {
+        self.resting.send_replace(true);
+    }
+
+    /// After [`SiteThread::rest`]: gives its connections a moment to end, and stops.
+    pub fn finish(self) {
+        // Whoever takes longer asks again, and the newer process answers.
+        let deadline = Instant::now() + Duration::from_secs(limits::SITE_FINISH_S);
+        while !self.rested.load(Relaxed) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.stop();
     }
 
     /// Ends the thread and what it is doing.
@@ -68,20 +99,21 @@ impl SiteThread {
     }
 }
 
-/// Never ends where there are no metrics to serve.
-async fn serve_metrics(metrics: Option<(SiteSockets, Metrics)>) -> io::Result<()> {
-    match metrics {
-        Some((sockets, metrics)) => sockets.serve(metrics, None, None).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Never ends where no control socket is configured.
-async fn serve_control(control: Option<(ControlSocket, Arc<Operator>)>) -> io::Result<()> {
-    match control {
-        Some((socket, operator)) => socket.serve(operator).await,
-        None => std::future::pending().await,
-    }
+/// Serves all there is. Each part ends when the thread rests and its connections are over.
+async fn serve(parts: SiteParts, rests: watch::Receiver<bool>) {
+    let SiteParts { page: (sockets, page, tls), doors: (doors, _), metrics, control, .. } = parts;
+    let page = async { report("the page", sockets.serve(page, tls, Some(doors), rests.clone()).await) };
+    let metrics = async {
+        if let Some((sockets, metrics)) = metrics {
+            report("the metrics", sockets.serve(metrics, None, None, rests.clone()).await);
+        }
+    };
+    let control = async {
+        if let Some((socket, operator)) = control {
+            report("the control socket", socket.serve(operator, rests.clone()).await);
+        }
+    };
+    tokio::join!(page, metrics, control);
 }
 
 fn report(what: &str, served: io::Result<()>) {

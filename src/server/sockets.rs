@@ -1,22 +1,60 @@
-//! The TCP sockets of the server: bound by itself, or opened for it by the service manager.
+//! The sockets of the server: bound by itself, opened for it by the service manager, or left by an older process.
 //!
-//! In: listeners with names, and the addresses of the configuration. Out: the sockets of each part. What does not fit is an error,
-//! so that nothing listens that the configuration does not name.
+//! In: what there is, with names, and the addresses of the configuration. Out: the sockets of each part. What the service manager
+//! opened and the configuration does not name is an error, so that nothing listens unsaid; what an older process leaves
+//! over is closed.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 use super::StartError;
+use crate::config::Config;
 use crate::ops::activation;
+use crate::ops::control::ControlSocket;
 use crate::site::SiteSockets;
+use crate::tls::SelfMadeParts;
+use crate::transport::engine::Lineage;
+use crate::transport::socket;
+use crate::upgrade::{ControlEstate, Estate};
 
-/// Sockets that the server is given instead of opening them: each with the name of the setting that it is for.
+/// What the server is given instead of making it itself.
 #[derive(Debug, Default)]
-pub struct Given(Vec<(String, TcpListener)>);
+pub struct Given {
+    /// Listeners, each with the name of the setting that it is for.
+    tcp: Vec<(String, TcpListener)>,
+    /// From an older process, which goes away.
+    inherited: Option<Inherited>,
+}
+
+#[derive(Debug)]
+struct Inherited {
+    sockets: Vec<UdpSocket>,
+    lineage: Option<Lineage>,
+    control: Option<ControlEstate>,
+    certificates: Vec<SelfMadeParts>,
+}
 
 impl Given {
     /// What the service manager has opened for this process (systemd's socket units); nothing, if there is none. Call it once.
     pub fn by_service_manager() -> Result<Self, StartError> {
-        activation::take().map(Self).map_err(StartError::Given)
+        let tcp = activation::take().map_err(StartError::Given)?;
+        Ok(Self { tcp, inherited: None })
+    }
+
+    /// What an older process has left.
+    pub fn by_older_process(estate: Estate) -> Self {
+        let Estate { generation, keys, sockets, elders, tcp, control, certificates, .. } = estate;
+        Self {
+            tcp: tcp.into_iter().map(|(name, listener)| (name, listener.into())).collect(),
+            inherited: Some(Inherited {
+                sockets: sockets.into_iter().map(UdpSocket::from).collect(),
+                lineage: Some(Lineage { generation, keys, elders, resting: true }),
+                control,
+                certificates,
+            }),
+        }
     }
 
     /// The sockets of the page.
@@ -35,9 +73,54 @@ impl Given {
         }
     }
 
+    /// The control socket, if one is wanted.
+    pub(super) fn control(&mut self, config: &Config) -> Result<Option<ControlSocket>, StartError> {
+        let Some(path) = &config.control else { return Ok(None) };
+        let inherited = self.inherited.as_mut().and_then(|inherited| inherited.control.take());
+        let socket = match inherited.filter(|control| control.path == *path) {
+            Some(control) => ControlSocket::inherited(UnixListener::from(control.listener), path),
+            None => ControlSocket::bind(path),
+        };
+        socket.map(Some).map_err(|error| StartError::Control(path.clone(), error))
+    }
+
+    /// Certificates that pages may know, oldest first.
+    pub(super) fn certificates(&mut self) -> Vec<SelfMadeParts> {
+        self.inherited
+            .as_mut()
+            .map(|inherited| std::mem::take(&mut inherited.certificates))
+            .unwrap_or_default()
+    }
+
+    /// The UDP sockets, one a shard, and where they come from.
+    pub(super) fn listen(&mut self, config: &Config) -> Result<(Vec<UdpSocket>, Lineage), StartError> {
+        let failed = |error| StartError::listen(config.listen, error);
+        let Some((sockets, lineage)) = self
+            .inherited
+            .as_mut()
+            .and_then(|inherited| Some((std::mem::take(&mut inherited.sockets), inherited.lineage.take()?)))
+        else {
+            let sockets = socket::bind_group(config.listen, config.shards).map_err(failed)?;
+            return Ok((sockets, Lineage::first().map_err(failed)?));
+        };
+        let before = sockets.first().map(UdpSocket::local_addr).transpose().map_err(failed)?;
+        if !before.is_some_and(|before| is_at(before, config.listen)) {
+            let before = before.map(|address| address.to_string()).unwrap_or_default();
+            return Err(StartError::changed("listen", &before, &config.listen.to_string()));
+        }
+        if sockets.len() != usize::from(config.shards) {
+            return Err(StartError::changed(
+                "shards",
+                &sockets.len().to_string(),
+                &config.shards.to_string(),
+            ));
+        }
+        Ok((sockets, lineage))
+    }
+
     /// Checks that there is nothing left that the server would not use.
     pub(super) fn all_taken(&self) -> Result<(), StartError> {
-        match self.0.first() {
+        match self.tcp.first().filter(|_| self.inherited.is_none()) {
             None => Ok(()),
             Some((name, _)) => Err(StartError::Given(format!(
                 "the service manager opened a socket named {name}, and no setting of that name is in use"
@@ -46,8 +129,8 @@ impl Given {
     }
 
     fn take(&mut self, name: &str, address: SocketAddr) -> Result<Option<SiteSockets>, StartError> {
-        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(given, _)| given == name);
-        self.0 = left;
+        let (taken, left) = std::mem::take(&mut self.tcp).into_iter().partition(|(given, _)| given == name);
+        self.tcp = left;
         let taken: Vec<_> = taken.into_iter().map(|(_, listener): (String, TcpListener)| listener).collect();
         if taken.is_empty() {
             return Ok(None);
@@ -56,11 +139,53 @@ impl Given {
             taken.iter().flat_map(TcpListener::local_addr).map(|one| one.to_string()).collect();
         match SiteSockets::given(address, taken) {
             Ok(Some(sockets)) => Ok(Some(sockets)),
+            Ok(None) | Err(_) if self.inherited.is_some() => Ok(None),
             Ok(None) | Err(_) => Err(StartError::Given(format!(
                 "the service manager opened {} as {name}, and the setting {name} says {address}",
                 told.join(" and ")
             ))),
         }
+    }
+}
+
+/// Whether a socket is where the configuration wants it; port 0 is any.
+fn is_at(socket: SocketAddr, wanted: SocketAddr) -> bool {
+    socket.ip() == wanted.ip() && (socket.port() == wanted.port() || wanted.port() == 0)
+}
+
+/// Other descriptors of what the server listens on, for an heir.
+#[derive(Debug, Default)]
+pub(super) struct Listening {
+    tcp: Vec<(&'static str, TcpListener)>,
+    control: Option<(PathBuf, UnixListener)>,
+}
+
+impl Listening {
+    /// Keeps descriptors of these sockets.
+    pub fn add_tcp(&mut self, name: &'static str, sockets: &SiteSockets) -> std::io::Result<()> {
+        for listener in sockets.listeners() {
+            self.tcp.push((name, listener.try_clone()?));
+        }
+        Ok(())
+    }
+
+    /// Keeps a descriptor of the control socket.
+    pub fn add_control(&mut self, socket: &ControlSocket) -> std::io::Result<()> {
+        self.control = Some((socket.path().to_owned(), socket.listener().try_clone()?));
+        Ok(())
+    }
+
+    /// The listeners, for an heir.
+    pub fn tcp_for_heir(&self) -> std::io::Result<Vec<(String, OwnedFd)>> {
+        let one =
+            |(name, listener): &(&str, TcpListener)| Ok(((*name).to_owned(), listener.try_clone()?.into()));
+        self.tcp.iter().map(one).collect()
+    }
+
+    /// The control socket, for an heir.
+    pub fn control_for_heir(&self) -> std::io::Result<Option<ControlEstate>> {
+        let Some((path, listener)) = &self.control else { return Ok(None) };
+        Ok(Some(ControlEstate { path: path.clone(), listener: listener.try_clone()?.into() }))
     }
 }
 
@@ -72,13 +197,17 @@ mod tests {
         ("site".to_owned(), TcpListener::bind(address).expect("a port"))
     }
 
+    fn given(tcp: Vec<(String, TcpListener)>) -> Given {
+        Given { tcp, inherited: None }
+    }
+
     fn address_of(given: &Given) -> SocketAddr {
-        given.0[0].1.local_addr().expect("an address")
+        given.tcp[0].1.local_addr().expect("an address")
     }
 
     #[test]
     fn a_socket_that_was_opened_is_used_and_no_other_is_bound() {
-        let mut given = Given(vec![listener("127.0.0.1:0")]);
+        let mut given = given(vec![listener("127.0.0.1:0")]);
         let address = address_of(&given);
         let sockets = given.site(address).expect("it fits");
         assert_eq!(sockets.local_addr(), address);
@@ -88,7 +217,7 @@ mod tests {
     #[test]
     fn a_socket_at_another_address_is_refused_in_words() {
         for (opened, configured) in [("127.0.0.1:0", "127.0.0.1:1"), ("[::1]:0", "127.0.0.1:0")] {
-            let mut given = Given(vec![listener(opened)]);
+            let mut given = given(vec![listener(opened)]);
             let told =
                 given.site(configured.parse().expect("an address")).expect_err("another address").to_string();
             assert!(told.contains("opened ") && told.contains(configured), "{told}");
@@ -98,7 +227,26 @@ mod tests {
     #[test]
     fn a_socket_for_nothing_is_refused_in_words() {
         let (_, listener) = listener("127.0.0.1:0");
-        let given = Given(vec![("smtp".to_owned(), listener)]);
+        let given = given(vec![("smtp".to_owned(), listener)]);
         assert!(given.all_taken().expect_err("nothing is called so").to_string().contains("named smtp"));
+    }
+
+    #[test]
+    fn what_an_older_process_left_is_used_where_it_fits_and_closed_where_not() {
+        let heir = |listen: &str, shards| {
+            let group = socket::bind_group("127.0.0.1:0".parse().expect("an address"), 2).expect("sockets");
+            let lineage = Some(Lineage { resting: true, ..Lineage::first().expect("keys") });
+            let inherited = Inherited { sockets: group, lineage, control: None, certificates: Vec::new() };
+            let mut given = Given { tcp: vec![listener("127.0.0.1:0")], inherited: Some(inherited) };
+            let config = Config { listen: listen.parse().expect("an address"), shards, ..Config::default() };
+            let site = given.site("127.0.0.1:0".parse().expect("an address")).map(|site| site.local_addr());
+            given.all_taken().expect("nothing is too much");
+            (site, given.listen(&config).map(|(sockets, _)| sockets.len()).map_err(|error| error.to_string()))
+        };
+        assert_eq!(heir("127.0.0.1:0", 2).1, Ok(2));
+        let shards = heir("127.0.0.1:0", 3).1.expect_err("another number");
+        assert!(shards.contains("shards is 3, and was 2"), "{shards}");
+        let listen = heir("127.0.0.1:1", 2).1.expect_err("another address");
+        assert!(listen.contains("listen is 127.0.0.1:1, and was 127.0.0.1:"), "{listen}");
     }
 }

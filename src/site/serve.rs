@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -73,23 +73,31 @@ impl SiteSockets {
         Ok(bound.map(|address| Self { listeners, address }))
     }
 
+    /// The sockets themselves.
+    pub fn listeners(&self) -> &[StdListener] {
+        &self.listeners
+    }
+
     /// The address with its actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until dropped. Runs on the current tokio runtime. What is answered with 101 becomes a WebSocket behind `doors`.
+    /// Answers until dropped, or until `rests` says that another process accepts connections; then until the last connection
+    /// is over. Runs on the current tokio runtime. What is answered with 101 becomes a WebSocket behind `doors`.
     pub async fn serve(
         self,
         responder: impl Respond,
         tls: Option<Arc<rustls::ServerConfig>>,
         doors: Option<Doors>,
+        rests: watch::Receiver<bool>,
     ) -> io::Result<()> {
         let site = Arc::new(Site {
             responder,
             tls: tls.map(TlsAcceptor::from),
             doors,
             places: Arc::new(Semaphore::new(limits::SITE_CONNECTIONS)),
+            rests,
         });
         let mut accepting = tokio::task::JoinSet::new();
         for listener in self.listeners {
@@ -97,6 +105,8 @@ impl SiteSockets {
             accepting.spawn(accept(listener, Arc::clone(&site)));
         }
         while accepting.join_next().await.is_some() {}
+        // All places are free when nobody has one.
+        let _ = site.places.acquire_many(limits::SITE_CONNECTIONS as u32).await;
         Ok(())
     }
 }
@@ -106,6 +116,16 @@ struct Site<R> {
     tls: Option<TlsAcceptor>,
     doors: Option<Doors>,
     places: Arc<Semaphore>,
+    /// Whether another process accepts connections instead.
+    rests: watch::Receiver<bool>,
+}
+
+impl<R> Site<R> {
+    /// Ends when another process accepts connections instead.
+    async fn rest(&self) {
+        // An error means that nobody is there to say so, and the site is about to be stopped.
+        let _ = self.rests.clone().wait_for(|rests| *rests).await;
+    }
 }
 
 /// What a connection is made of, under or without TLS.
@@ -132,12 +152,19 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
 }
 
 async fn accept<R: Respond>(listener: TcpListener, site: Arc<Site<R>>) {
+    tokio::select! {
+        () = accept_all(listener, &site) => {}
+        () = site.rest() => {}
+    }
+}
+
+async fn accept_all<R: Respond>(listener: TcpListener, site: &Arc<Site<R>>) {
     loop {
         // A place first: who finds none waits in the kernel's backlog, which is bounded too.
         let Ok(place) = Arc::clone(&site.places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let site = Arc::clone(&site);
+                let site = Arc::clone(site);
                 tokio::spawn(async move { connection(stream, &site, place).await });
             }
             // Out of descriptors, or a connection that was gone before it was taken: go on, but not in a hot loop.
@@ -177,8 +204,14 @@ async fn serve_http<R: Respond>(
         .max_buf_size(limits::SITE_HEAD_BYTES)
         .max_headers(limits::SITE_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    let served = timeout_at(life, poll_fn(|context| connection.poll_without_shutdown(context))).await;
-    let Ok(Ok(())) = served else { return };
+    let served = timeout_at(life, async {
+        tokio::select! {
+            served = poll_fn(|context| connection.poll_without_shutdown(context)) => return served,
+            () = site.rest() => Pin::new(&mut connection).graceful_shutdown(),
+        }
+        poll_fn(|context| connection.poll_without_shutdown(context)).await
+    });
+    let Ok(Ok(())) = served.await else { return };
     let Parts { io, read_buf, .. } = connection.into_parts();
     let mut stream = io.into_inner();
     match &site.doors {

@@ -18,7 +18,7 @@ use rustls::server::NoServerSessionStorage;
 #[cfg(test)]
 pub(crate) use files::tests::pem as test_pem;
 pub use files::{CertificateError, load_certificate};
-pub use self_made::SelfMade;
+pub use self_made::{SelfMade, SelfMadeParts};
 pub use store::CertificateStore;
 
 /// The one application protocol over QUIC (RFC 9114, section 3.1).

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{CertificateError, SelfMade, load_certificate};
+use super::{CertificateError, SelfMade, SelfMadeParts, load_certificate};
 use crate::config::CertificateFiles;
 use crate::limits;
 
@@ -38,6 +38,24 @@ impl CertificateStore {
         let first = SelfMade::new(now)?;
         let state = State::SelfMade { served: Arc::clone(&first.key), all: vec![first] };
         Ok(Self { state: RwLock::new(state) })
+    }
+
+    /// A store that goes on with the certificates that another one made, oldest first; where there are none it makes one.
+    pub fn inherited(parts: Vec<SelfMadeParts>, now: SystemTime) -> Result<Self, rcgen::Error> {
+        let all = parts.into_iter().map(SelfMade::from_parts).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = all.first() else { return Self::self_made(now) };
+        let served = Arc::clone(&first.key);
+        let store = Self { state: RwLock::new(State::SelfMade { served, all }) };
+        store.turn(now)?;
+        Ok(store)
+    }
+
+    /// What [`CertificateStore::inherited`] takes; nothing with an operator's certificate.
+    pub fn self_made_parts(&self) -> Vec<SelfMadeParts> {
+        match &*self.read() {
+            State::SelfMade { all, .. } => all.iter().map(SelfMade::parts).collect(),
+            State::Operator { .. } => Vec::new(),
+        }
     }
 
     /// A store with the operator's certificate.
@@ -193,6 +211,21 @@ mod tests {
             contains(b"localhost") && contains(&[0x87, 4, 127, 0, 0, 1]),
             "the names are those of loopback"
         );
+    }
+
+    #[test]
+    fn a_process_that_takes_over_serves_and_lists_the_same() {
+        let start = SystemTime::UNIX_EPOCH + DAY * 20_000;
+        let store = CertificateStore::self_made(start).expect("a certificate");
+        let now = start + DAY * 5 - MINUTE;
+        store.turn(now).expect("a certificate");
+        assert_eq!(store.hashes().len(), 2, "the next is announced");
+        let heir = CertificateStore::inherited(store.self_made_parts(), now).expect("a store");
+        assert_eq!(heir.hashes(), store.hashes());
+        assert_eq!(hash_of(&heir.current()), hash_of(&store.current()));
+        heir.turn(start + DAY * 5).expect("a certificate");
+        store.turn(start + DAY * 5).expect("a certificate");
+        assert_eq!(hash_of(&heir.current()), hash_of(&store.current()));
     }
 
     #[test]

@@ -25,8 +25,18 @@ pub struct Admission {
     pub max_connections: usize,
 }
 
+/// What became of a datagram.
+pub enum Received {
+    /// It was taken, or means nothing.
+    Done,
+    /// This is to be sent at once: its bytes are in the buffer.
+    Answer(Transmit),
+    /// It is the first of a newcomer, whom this process leaves to its heir.
+    Newcomer,
+}
+
 impl Hub {
-    /// A datagram from the network. What it returns is to be sent at once: its bytes are in `buffer`.
+    /// A datagram from the network.
     pub fn handle_received(
         &mut self,
         instant: Instant,
@@ -34,16 +44,23 @@ impl Hub {
         payload: &[u8],
         meta: &RecvMeta,
         buffer: &mut Vec<u8>,
-    ) -> Option<Transmit> {
+    ) -> Received {
         let ecn = meta.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8));
         let datagram = BytesMut::from(payload);
-        match self.endpoint.handle(instant, meta.addr, meta.dst_ip, ecn, datagram, buffer)? {
-            DatagramEvent::ConnectionEvent(handle, event) => {
+        match self.endpoint.handle(instant, meta.addr, meta.dst_ip, ecn, datagram, buffer) {
+            None => Received::Done,
+            Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 self.handle_datagram(now, handle, event);
-                None
+                Received::Done
             }
-            DatagramEvent::NewConnection(incoming) => self.handle_incoming(instant, now, incoming, buffer),
-            DatagramEvent::Response(transmit) => Some(transmit),
+            Some(DatagramEvent::NewConnection(incoming)) if self.has_heir => {
+                self.endpoint.ignore(incoming);
+                Received::Newcomer
+            }
+            Some(DatagramEvent::NewConnection(incoming)) => {
+                self.handle_incoming(instant, now, incoming, buffer).map_or(Received::Done, Received::Answer)
+            }
+            Some(DatagramEvent::Response(transmit)) => Received::Answer(transmit),
         }
     }
 

@@ -5,13 +5,16 @@
 //! core is made for. A shard that sleeps is woken once a turn, not once a message.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::cid::Generation;
 use super::settings::ShardSettings;
 use crate::core::bus::BusMessage;
 use crate::core::io::ShardId;
@@ -27,6 +30,19 @@ pub enum Command {
     },
     /// Take over other settings.
     Set(Arc<ShardSettings>),
+    /// Send everybody to a newer process, end what is left after this many milliseconds.
+    Move {
+        /// Milliseconds until chats are ended.
+        within_ms: u64,
+    },
+    /// Read the socket, which was left to another process so far.
+    Read,
+    /// Tell the ways to older processes, for an heir.
+    TellElders(Sender<Vec<(Generation, OwnedFd)>>),
+    /// Leave the socket to the process at the other end, and say when that is done.
+    HandOver(OwnedFd, Sender<()>),
+    /// The process that the socket was left to is not to be: read again.
+    TakeBack,
     /// Close everything and end the thread.
     Stop,
     /// That shard has restarted after a panic.

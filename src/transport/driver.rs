@@ -4,7 +4,7 @@
 //! starves another:
 //!
 //! 1. commands of the process, and what its operator has paused
-//! 2. datagrams, up to [`limits::TURN_RECEIVE_BATCHES`] batches
+//! 2. datagrams, up to [`limits::TURN_RECEIVE_BATCHES`] batches, and during an upgrade those that another process passes on
 //! 3. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`], and from the site, up to [`limits::TURN_PIPES`]
 //! 4. timers that are due
 //! 5. every connection that has something to do: read, decide, write, transmit
@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 use quinn_proto::Transmit;
 use quinn_udp::EcnCodepoint;
 
-use super::bus::Command;
+use super::bus::{BusPort, Command};
 use super::clock::unix_s;
 use super::connection::H3_NO_ERROR;
+use super::generations::Generations;
 use super::hub::Hub;
-use super::socket::Datagrams;
+use super::pipe::Lobby;
+use super::socket::{Datagrams, GENERATIONS};
 use crate::core::io::Time;
 use crate::limits;
 use crate::ops::{Counters, ShardCounters};
@@ -31,23 +33,37 @@ use crate::privacy::wipe_dead_frames;
 
 /// One shard at work.
 pub struct Driver<'a> {
-    io: Datagrams,
+    pub(super) io: Datagrams,
     /// The connections and the core. Public to the engine, which closes them after a panic.
     pub hub: Hub,
+    /// Other processes on the same socket, during an upgrade.
+    pub(super) generations: Generations,
     counters: &'a Counters,
-    own: &'a ShardCounters,
+    pub(super) own: &'a ShardCounters,
     published: Published,
     /// Whether something may have happened since: then the shard does not sleep past the time to tell it.
     unpublished: bool,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Answers to datagrams that belong to no connection; empty between batches.
-    responses: Vec<(Transmit, Vec<u8>)>,
+    pub(super) responses: Vec<(Transmit, Vec<u8>)>,
     /// What the socket had no room for.
     unsent: Option<Unsent>,
     draining: bool,
     stopping: bool,
     /// When the next round of forgetting begins.
     forget_at: Time,
+}
+
+/// What a shard keeps over a panic, beside its socket.
+pub struct Kept {
+    /// Its place among the shards.
+    pub port: BusPort,
+    /// Its place behind the site.
+    pub lobby: Lobby,
+    /// Its ways to other processes.
+    pub generations: Generations,
+    /// Whether another process reads the socket.
+    pub resting: bool,
 }
 
 struct Unsent {
@@ -68,10 +84,20 @@ struct Published {
 
 impl<'a> Driver<'a> {
     /// A driver for the shard that `hub` holds.
-    pub fn new(io: Datagrams, hub: Hub, counters: &'a Counters, own: &'a ShardCounters) -> Self {
-        Self {
+    pub fn new(
+        io: Datagrams,
+        mut hub: Hub,
+        mut generations: Generations,
+        counters: &'a Counters,
+        own: &'a ShardCounters,
+    ) -> io::Result<Self> {
+        generations.register(io.registry(), GENERATIONS)?;
+        hub.has_heir = generations.has_heir();
+        own.elders.set(gauge(generations.elders() as u64));
+        Ok(Self {
             io,
             hub,
+            generations,
             counters,
             own,
             published: Published::default(),
@@ -82,7 +108,14 @@ impl<'a> Driver<'a> {
             draining: false,
             stopping: false,
             forget_at: Time(0),
-        }
+        })
+    }
+
+    /// After a panic: what the shard keeps.
+    pub fn into_kept(self) -> Kept {
+        let resting = self.io.is_resting();
+        let (port, lobby) = self.hub.into_ports();
+        Kept { port, lobby, generations: self.generations, resting }
     }
 
     /// Runs until it is told to stop.
@@ -95,6 +128,9 @@ impl<'a> Driver<'a> {
             }
             let at_most = if more { Duration::ZERO } else { self.until_deadline() };
             self.io.sleep(at_most, self.unsent.is_some())?;
+            if self.io.was_woken_by_generations() {
+                self.generations.wake();
+            }
         }
     }
 
@@ -103,15 +139,16 @@ impl<'a> Driver<'a> {
         let (instant, now) = self.hub.clock.now();
         if self.hub.bus.mailbox().take_woken() {
             for command in self.hub.bus.mailbox().take_commands() {
-                self.command(now, &command);
+                self.command(now, command)?;
             }
         }
         self.hub.set_paused(now, self.counters.levers().paused());
-        let mut more = self.receive(instant, now)?;
+        let mut more = self.receive(instant, now)? | self.receive_passed(instant, now)?;
         more |= self.hub.receive_bus(now, limits::TURN_BUS_MESSAGES);
         more |= self.hub.receive_websockets(now, limits::TURN_PIPES);
         self.hub.handle_timeout(instant, now);
         self.service(instant, now);
+        self.generations.flush();
         more |= self.hub.bus.flush() | self.hub.websockets.lobby.flush();
         self.publish(now);
         self.own.turns.add(1);
@@ -125,6 +162,7 @@ impl<'a> Driver<'a> {
         if now >= self.forget_at {
             self.forget_at = now.plus_ms(self.hub.forget_ms);
             self.io.forget();
+            self.generations.forget();
             // Empty, but its memory keeps the last answers' addresses until it is freed.
             self.responses = Vec::new();
             self.hub.core.forget_random();
@@ -134,50 +172,36 @@ impl<'a> Driver<'a> {
         self.hub.cover_vacated(instant)
     }
 
-    fn command(&mut self, now: Time, command: &Command) {
+    fn command(&mut self, now: Time, command: Command) -> io::Result<()> {
         match command {
             Command::Drain { within_ms } => {
                 self.draining = true;
-                self.hub.begin_drain(now, *within_ms);
+                self.hub.begin_drain(now, within_ms);
             }
-            Command::ShardLost(shard) => self.hub.handle_shard_lost(now, *shard),
-            Command::Set(settings) => self.hub.set(settings),
+            Command::Move { within_ms } => {
+                self.draining = true;
+                self.hub.begin_move(now, within_ms);
+            }
+            Command::ShardLost(shard) => self.hub.handle_shard_lost(now, shard),
+            Command::Set(settings) => self.hub.set(&settings),
+            Command::Read => self.io.rest(false),
+            // Who asks may have given up waiting.
+            Command::TellElders(to) => {
+                let _ = to.send(self.generations.elders_for_heir()?);
+            }
+            Command::HandOver(heir, done) => {
+                self.generations.hand_over(heir, self.io.registry(), GENERATIONS)?;
+                self.hub.has_heir = true;
+                self.io.rest(true);
+                let _ = done.send(());
+            }
+            Command::TakeBack => self.take_back(now)?,
             Command::Stop => self.stopping = true,
             // The only panic that is meant: the tests' proof that the others go on.
             Command::Panic => panic!("fault injection"),
-            Command::Hang(time) => std::thread::sleep(*time),
+            Command::Hang(time) => std::thread::sleep(time),
         }
-    }
-
-    /// Receives up to the budget. Returns whether there may be more.
-    fn receive(&mut self, instant: Instant, now: Time) -> io::Result<bool> {
-        for _ in 0..limits::TURN_RECEIVE_BATCHES {
-            let Self { io, hub, buffer, responses, .. } = self;
-            let result = io.receive(|payload, meta| {
-                buffer.clear();
-                if let Some(transmit) = hub.handle_received(instant, now, payload, meta, buffer) {
-                    let bytes = buffer[..transmit.size].to_vec();
-                    responses.push((transmit, bytes));
-                }
-            });
-            for (transmit, bytes) in self.responses.drain(..) {
-                // An answer to somebody unknown that finds no room is lost like any datagram.
-                let _ = self.io.send(&udp_transmit(&transmit, &bytes));
-            }
-            match result {
-                Ok(limits::RECV_BATCH_DATAGRAMS) => {}
-                Ok(_) => return Ok(false),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(false),
-                    // What an ICMP message reports about a peer is that peer's matter.
-                    io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::Interrupted => {}
-                    _ => return Err(error),
-                },
-            }
-        }
-        Ok(true)
+        Ok(())
     }
 
     fn service(&mut self, instant: Instant, now: Time) {
@@ -281,11 +305,11 @@ impl<'a> Driver<'a> {
 }
 
 /// A count of things that are in memory, as a gauge takes it.
-fn gauge(count: u64) -> i64 {
+pub(super) fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn udp_transmit<'b>(transmit: &Transmit, bytes: &'b [u8]) -> quinn_udp::Transmit<'b> {
+pub(super) fn udp_transmit<'b>(transmit: &Transmit, bytes: &'b [u8]) -> quinn_udp::Transmit<'b> {
     quinn_udp::Transmit {
         destination: transmit.destination,
         ecn: transmit.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8)),

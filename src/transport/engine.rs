@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,9 +14,12 @@ use std::time::{Duration, Instant};
 use quinn_proto::{Endpoint, EndpointConfig, ServerConfig};
 
 use super::bus::{self, BusPort, Command, Mailbox};
+use super::cid::Generation;
 use super::clock::{Clock, unix_s};
-use super::driver::Driver;
+use super::driver::{Driver, Kept};
+use super::generations::Generations;
 use super::hub::{Hub, HubParts};
+use super::keys::QuicKeys;
 use super::pipe::{self, Doors, Listener, Lobby};
 use super::quic;
 use super::settings::{ShardSettings, Shards};
@@ -27,10 +31,10 @@ use crate::ops::{Counters, ShardCounters};
 
 /// What an engine is started with.
 pub struct EngineConfig {
-    /// Where to listen (UDP). Port 0 means any free port.
-    pub listen: SocketAddr,
-    /// Shards, each a thread.
-    pub shards: u16,
+    /// The sockets of one port, one a shard, which is a thread.
+    pub sockets: Vec<UdpSocket>,
+    /// What older processes on these sockets have left.
+    pub lineage: Lineage,
     /// Certificates and ciphers.
     pub tls: Arc<rustls::ServerConfig>,
     /// WebSockets at once, over all shards; 0 turns them off.
@@ -41,10 +45,34 @@ pub struct EngineConfig {
     pub counters: Arc<Counters>,
 }
 
+/// Where a process stands in a row of upgrades.
+#[derive(Debug)]
+pub struct Lineage {
+    /// Its number.
+    pub generation: Generation,
+    /// The same in all generations.
+    pub keys: QuicKeys,
+    /// Older processes that still have connections, each with the ends of its shards' ways to this one's.
+    pub elders: Vec<(Generation, Vec<OwnedFd>)>,
+    /// Whether another process still reads the sockets: [`Engine::read`] is due.
+    pub resting: bool,
+}
+
+impl Lineage {
+    /// A process that none came before.
+    pub fn first() -> io::Result<Self> {
+        let keys = QuicKeys::new().map_err(io::Error::other)?;
+        Ok(Self { generation: Generation::default(), keys, elders: Vec::new(), resting: false })
+    }
+}
+
 /// The running shards.
 pub struct Engine {
     address: SocketAddr,
-    mailboxes: Arc<[Mailbox]>,
+    pub(super) generation: Generation,
+    pub(super) keys: QuicKeys,
+    pub(super) sockets: Arc<[UdpSocket]>,
+    pub(super) mailboxes: Arc<[Mailbox]>,
     shards: Shards,
     doors: Doors,
     counters: Arc<Counters>,
@@ -52,10 +80,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Binds the sockets and starts the shards. The listeners have to run where WebSockets are served.
-    pub fn start(config: EngineConfig) -> io::Result<(Self, Vec<Listener>)> {
-        let sockets = socket::bind_group(config.listen, config.shards)?;
-        let address = sockets[0].local_addr()?;
+    /// Starts the shards on their sockets. The listeners have to run where WebSockets are served.
+    pub fn start(mut config: EngineConfig) -> io::Result<(Self, Vec<Listener>)> {
+        let sockets: Arc<[UdpSocket]> = std::mem::take(&mut config.sockets).into();
+        let (address, count) = (sockets[0].local_addr()?, sockets.len() as u16);
+        let mut elders = std::mem::take(&mut config.lineage.elders);
+        let Lineage { generation, keys, resting, .. } = &config.lineage;
+        let (generation, keys, resting) = (*generation, keys.clone(), *resting);
         let buffer_bytes = socket::receive_buffer_bytes(&sockets[0])?;
         if buffer_bytes < limits::SOCKET_BUFFER_BYTES {
             tracing::info!(
@@ -64,30 +95,34 @@ impl Engine {
                 "the system allows small socket buffers, so bursts lose datagrams; raise net.core.rmem_max"
             );
         }
-        let server = quic::server_config(Arc::clone(&config.tls)).map_err(io::Error::other)?;
+        let server = quic::server_config(Arc::clone(&config.tls), &keys).map_err(io::Error::other)?;
         let clock = Clock::start();
-        let ports = bus::connect(config.shards);
+        let ports = bus::connect(count);
         let mailboxes = Arc::clone(ports[0].mailboxes());
         let (doors, listeners, lobbies) = pipe::connect(&mailboxes, config.max_websockets as usize)?;
         let counters = Arc::clone(&config.counters);
         let shards = Shards::new(Arc::clone(&mailboxes), config.settings.clone());
         let config = Arc::new(config);
         let mut threads = Vec::with_capacity(sockets.len());
-        for ((index, socket), ports) in (0..config.shards).zip(sockets).zip(ports.into_iter().zip(lobbies)) {
+        for (index, (port, lobby)) in (0..count).zip(ports.into_iter().zip(lobbies)) {
             let shard = ShardThread {
                 id: ShardId(index),
                 config: Arc::clone(&config),
                 shards: shards.clone(),
-                endpoint: quic::endpoint_config(index, config.shards),
+                endpoint: quic::endpoint_config(&keys, generation, index, count),
                 server: Arc::clone(&server),
                 clock,
-                socket,
+                sockets: Arc::clone(&sockets),
             };
+            // The first that is left of each elder's ends is this shard's.
+            let ends = elders.iter_mut().map(|(generation, ends)| (*generation, ends.remove(0)));
+            let kept = Kept { port, lobby, generations: Generations::new(ends.collect()), resting };
             threads.push(
-                std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(ports))?,
+                std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(kept))?,
             );
         }
-        Ok((Self { address, mailboxes, shards, doors, counters, threads }, listeners))
+        let engine = Self { address, generation, keys, sockets, mailboxes, shards, doors, counters, threads };
+        Ok((engine, listeners))
     }
 
     /// The way of WebSockets to its shards.
@@ -119,16 +154,23 @@ impl Engine {
         let deadline = Instant::now() + within;
         self.begin_drain(within);
         self.wait_until(deadline, |counters| counters.sum(|shard| shard.in_chat.get()) == 0);
-        // Whoever is still there is told now.
+        self.say_goodbye_and_stop()
+    }
+
+    /// Whoever is still there is told now.
+    pub(super) fn say_goodbye_and_stop(self) -> io::Result<()> {
         self.begin_drain(Duration::ZERO);
         let goodbye = Duration::from_millis(limits::PUBLISH_MS + limits::CLOSE_DELAY_MS + limits::LINGER_MS);
-        self.wait_until(Instant::now() + goodbye, |counters| {
-            counters.sum(|shard| shard.connections.get()) == 0 && self.doors.in_use() == 0
-        });
+        self.wait_until(Instant::now() + goodbye, |_| self.is_empty());
         self.stop()
     }
 
-    fn wait_until(&self, deadline: Instant, done: impl Fn(&Counters) -> bool) {
+    /// Whether no connection is left, of whatever kind.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counters.sum(|shard| shard.connections.get()) == 0 && self.doors.in_use() == 0
+    }
+
+    pub(super) fn wait_until(&self, deadline: Instant, done: impl Fn(&Counters) -> bool) {
         // The counters are a moment old: the first look must not be the last.
         std::thread::sleep(Duration::from_millis(2 * limits::PUBLISH_MS));
         while Instant::now() < deadline && !done(&self.counters) {
@@ -163,14 +205,15 @@ struct ShardThread {
     endpoint: Arc<EndpointConfig>,
     server: Arc<ServerConfig>,
     clock: Clock,
-    socket: UdpSocket,
+    /// Of all shards, in order.
+    sockets: Arc<[UdpSocket]>,
 }
 
 impl ShardThread {
-    fn run(self, mut ports: (BusPort, Lobby)) -> io::Result<()> {
+    fn run(self, mut kept: Kept) -> io::Result<()> {
         loop {
             let own = self.config.counters.shard(self.id.0).ok_or(io::ErrorKind::InvalidInput)?;
-            let mut driver = self.driver(ports, own)?;
+            let mut driver = self.driver(kept, own)?;
             // What a panic leaves half-done is not used again, but for telling the clients.
             match catch_unwind(AssertUnwindSafe(|| driver.run())) {
                 Ok(result) => return result,
@@ -181,20 +224,22 @@ impl ShardThread {
                 let _ = catch_unwind(AssertUnwindSafe(|| driver.abandon(handle)));
             }
             let _ = catch_unwind(AssertUnwindSafe(|| driver.hub.abandon_websockets()));
-            ports = driver.hub.into_ports();
-            self.restart_bus(&mut ports.0);
-            ports.1.clear();
+            kept = driver.into_kept();
+            self.restart_bus(&mut kept.port);
+            kept.lobby.clear();
         }
     }
 
     /// Made in a frame of its own, on the heap: what moving it leaves behind, the generator of tokens among it, lies in dead
     /// frames, which the driver wipes.
     #[inline(never)]
-    fn driver<'a>(&'a self, ports: (BusPort, Lobby), own: &'a ShardCounters) -> io::Result<Box<Driver<'a>>> {
-        let datagrams = Datagrams::new(self.socket.try_clone()?)?;
-        ports.0.mailbox().ends_sleep_by(datagrams.waker()?);
-        let hub = self.hub(ports, !datagrams.may_fragment())?;
-        Ok(Box::new(Driver::new(datagrams, hub, &self.config.counters, own)))
+    fn driver<'a>(&'a self, kept: Kept, own: &'a ShardCounters) -> io::Result<Box<Driver<'a>>> {
+        let Kept { port, lobby, generations, resting } = kept;
+        let socket = self.sockets[usize::from(self.id.0)].try_clone()?;
+        let datagrams = Datagrams::new(socket, resting)?;
+        port.mailbox().ends_sleep_by(datagrams.waker()?);
+        let hub = self.hub((port, lobby), !datagrams.may_fragment())?;
+        Driver::new(datagrams, hub, generations, &self.config.counters, own).map(Box::new)
     }
 
     /// What was under way to the shard as it was means nothing to the shard as it is.
@@ -208,7 +253,7 @@ impl ShardThread {
     }
 
     fn hub(&self, (bus, lobby): (BusPort, Lobby), allow_mtud: bool) -> io::Result<Hub> {
-        let shards = self.config.shards;
+        let shards = self.sockets.len() as u16;
         let settings = self.shards.settings();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;

@@ -67,6 +67,8 @@ pub struct Hub {
     pub(super) opened: u64,
     /// Connections that were refused.
     pub(super) refused: u64,
+    /// Whether newcomers are left to a newer process.
+    pub(super) has_heir: bool,
     /// What quinn-proto's table still holds of connections that have gone.
     pub(super) vacated: Vacated,
     /// Time between two rounds of forgetting.
@@ -123,6 +125,7 @@ impl Hub {
             shed: 0,
             opened: 0,
             refused: 0,
+            has_heir: false,
             vacated: Vacated::default(),
             forget_ms,
         }
@@ -191,6 +194,19 @@ impl Hub {
     /// Takes no new sessions and tells everybody (see `Shard::begin_drain`).
     pub fn begin_drain(&mut self, now: Time, within_ms: u64) {
         self.core.begin_drain(now, within_ms);
+        self.apply(now);
+    }
+
+    /// Sends everybody to a newer process (see `Shard::begin_move`).
+    pub fn begin_move(&mut self, now: Time, within_ms: u64) {
+        self.core.begin_move(now, within_ms);
+        self.apply(now);
+    }
+
+    /// There is no newer process (any more): this one takes its newcomers, and sends them away if it drains.
+    pub fn take_back(&mut self, now: Time) {
+        self.has_heir = false;
+        self.core.stop_moving(now);
         self.apply(now);
     }
 

@@ -8,6 +8,7 @@
 
 mod accounting;
 pub mod admission;
+mod bequest;
 pub mod bus;
 mod channel;
 pub mod cid;
@@ -15,13 +16,16 @@ pub mod clock;
 pub mod connection;
 pub mod driver;
 pub mod engine;
+pub mod generations;
 pub mod h3;
 pub mod hub;
+pub mod keys;
 mod line;
 mod padding;
 pub mod pipe;
 pub mod queue;
 pub mod quic;
+mod receiving;
 mod sessions;
 pub mod settings;
 pub mod socket;
@@ -29,3 +33,5 @@ mod streams;
 pub mod tls;
 mod vacated;
 mod websocket;
+
+pub use bequest::Bequest;

@@ -11,22 +11,30 @@ use quinn_proto::{
     EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
 };
 
-use super::cid::ShardCidGenerator;
+use super::cid::{Generation, ShardCidGenerator};
+use super::keys::QuicKeys;
 use super::tls::LeanServerConfig;
 use crate::limits;
 
-/// The endpoint of shard `shard` of `shards`. Made once: it holds the key of stateless resets, which has to outlive a restart of
-/// the shard so that connections of before end at once.
+/// The endpoint of shard `shard` of `shards`.
 #[must_use]
-pub fn endpoint_config(shard: u16, shards: u16) -> Arc<EndpointConfig> {
-    let mut config = EndpointConfig::default();
-    config.cid_generator(move || Box::new(ShardCidGenerator::new(shard, shards)));
+pub fn endpoint_config(
+    keys: &QuicKeys,
+    generation: Generation,
+    shard: u16,
+    shards: u16,
+) -> Arc<EndpointConfig> {
+    let mut config = EndpointConfig::new(Arc::new(keys.reset_key()));
+    config.cid_generator(move || Box::new(ShardCidGenerator::new(generation, shard, shards)));
     Arc::new(config)
 }
 
 /// What every connection of the server gets. One for all shards.
-pub fn server_config(tls: Arc<rustls::ServerConfig>) -> Result<Arc<ServerConfig>, NoInitialCipherSuite> {
-    let mut config = ServerConfig::with_crypto(Arc::new(LeanServerConfig::new(tls)?));
+pub fn server_config(
+    tls: Arc<rustls::ServerConfig>,
+    keys: &QuicKeys,
+) -> Result<Arc<ServerConfig>, NoInitialCipherSuite> {
+    let mut config = ServerConfig::new(Arc::new(LeanServerConfig::new(tls)?), Arc::new(keys.token_key()));
     let mut no_tokens = ValidationTokenConfig::default();
     no_tokens.sent(0);
     config

@@ -8,7 +8,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -115,8 +115,10 @@ fn steer_by_connection_id(_: &UdpSocket, _: u16) -> io::Result<()> {
 const SOCKET: Token = Token(0);
 /// What the waker's event is called.
 const WAKER: Token = Token(1);
-/// Events of one sleep: there are no more than two sources.
-const EVENTS: usize = 2;
+/// What events of the ways to other processes are called.
+pub const GENERATIONS: Token = Token(2);
+/// Events of one sleep: the socket, the waker, the ways to an heir and to the elders.
+const EVENTS: usize = 3 + crate::limits::ELDERS;
 
 /// Batched receiving and segmented sending on one shard's socket, over buffers that are made once; and the sleep in between.
 pub struct Datagrams {
@@ -126,19 +128,21 @@ pub struct Datagrams {
     events: Events,
     /// Whether the socket may have something; readiness is told once, when it begins.
     readable: bool,
-    /// Whether the end of a full send buffer is waited for. Every datagram that has left would end a sleep otherwise.
-    awaits_room: bool,
+    /// Whether another process reads the socket instead.
+    resting: bool,
+    /// What is waited for: datagrams unless it rests, and the end of a full send buffer only while there is something to send.
+    /// Every datagram that has left would end a sleep otherwise.
+    awaited: Option<Interest>,
     buffer: Box<[u8]>,
     slot_bytes: usize,
     meta: Vec<RecvMeta>,
 }
 
 impl Datagrams {
-    /// Takes over the socket.
-    pub fn new(socket: UdpSocket) -> io::Result<Self> {
+    /// Takes over the socket, to read it or to rest at first.
+    pub fn new(socket: UdpSocket, resting: bool) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut socket = mio::net::UdpSocket::from_std(socket);
-        poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
+        let socket = mio::net::UdpSocket::from_std(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let slot_bytes = RECV_SLOT_BYTES * state.gro_segments().max(1);
         Ok(Self {
@@ -146,7 +150,8 @@ impl Datagrams {
             poll,
             events: Events::with_capacity(EVENTS),
             readable: true,
-            awaits_room: false,
+            resting,
+            awaited: None,
             buffer: vec![0; slot_bytes * RECV_BATCH_DATAGRAMS].into_boxed_slice(),
             slot_bytes,
             meta: vec![RecvMeta::default(); RECV_BATCH_DATAGRAMS],
@@ -167,7 +172,7 @@ impl Datagrams {
     /// Receives one batch and hands every datagram of it to `each` (payload, where from and how). Returns how many
     /// slots were filled; `WouldBlock` when there is nothing.
     pub fn receive(&mut self, mut each: impl FnMut(&[u8], &RecvMeta)) -> io::Result<usize> {
-        if !self.readable {
+        if !self.readable || self.resting {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let Self { state, socket, buffer, slot_bytes, meta, .. } = self;
@@ -206,18 +211,51 @@ impl Datagrams {
     /// Sleeps until a datagram comes, the waker is used or the time is over; with `for_room` also until the socket takes
     /// datagrams again.
     pub fn sleep(&mut self, at_most: Duration, for_room: bool) -> io::Result<()> {
-        if for_room != self.awaits_room {
-            let interest =
-                if for_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            self.poll.registry().reregister(&mut self.socket, SOCKET, interest)?;
-            self.awaits_room = for_room;
-        }
+        self.await_what_is_due(for_room)?;
         match self.poll.poll(&mut self.events, Some(at_most)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => result?,
         }
         self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
         Ok(())
+    }
+
+    fn await_what_is_due(&mut self, for_room: bool) -> io::Result<()> {
+        let due = match (!self.resting, for_room) {
+            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::WRITABLE),
+            (false, false) => None,
+        };
+        let registry = self.poll.registry();
+        match (std::mem::replace(&mut self.awaited, due), due) {
+            (before, due) if before == due => Ok(()),
+            (_, None) => registry.deregister(&mut self.socket),
+            (None, Some(due)) => registry.register(&mut self.socket, SOCKET, due),
+            (Some(_), Some(due)) => registry.reregister(&mut self.socket, SOCKET, due),
+        }
+    }
+
+    /// Leaves the socket's datagrams to another process, or reads them (again). It sends in any case.
+    pub fn rest(&mut self, resting: bool) {
+        self.resting = resting;
+        // Readiness is told once: what came meanwhile was told to nobody, or to another process.
+        self.readable = true;
+    }
+
+    /// Whether another process reads.
+    pub fn is_resting(&self) -> bool {
+        self.resting
+    }
+
+    /// Where other sources of events are registered.
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Whether the last sleep was ended by another process, among others.
+    pub fn was_woken_by_generations(&self) -> bool {
+        self.events.iter().any(|event| event.token() == GENERATIONS)
     }
 
     /// Forgets whom the last datagrams came from.

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_vacant_slot_is_used_once_and_given_back() {
-        let config = crate::transport::quic::endpoint_config(0, 1);
+        let config = Arc::default();
         let mut endpoint = Endpoint::new(config, None, false, None);
         let now = Instant::now();
         let vacant = 2 * limits::TURN_COVERED_SLOTS + 3;

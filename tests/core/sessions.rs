@@ -142,6 +142,75 @@ fn a_drain_lets_chats_finish_and_then_ends_them() {
     world.expect_closed(too_late, CloseCode::Draining);
 }
 
+/// A newer process takes over: it has the newcomers, and whoever is here is told to go there, but not all at once.
+#[test]
+fn a_move_sends_people_over_one_after_the_other_and_lets_chats_finish() {
+    let mut world = World::new(1);
+    let ([(a, hers), (b, _)], chat) = world.couple([0, 0]);
+    let idle: Vec<_> = (0..1_000).map(|_| world.join(0, None).0).collect();
+    let (waits, _) = world.join(0, None);
+    world.say(waits, ControlKind::Find, &json!({"n": 1, "mode": "video"}));
+    world.expect(waits, 0x42);
+    let early = world.open(0);
+    let now = world.now;
+    world.shards[0].begin_move(now, 4_000);
+    world.settle();
+    for channel in [a, b, waits] {
+        assert_eq!(
+            world.expect(channel, 0x47),
+            json!({"within_ms": 4_000}),
+            "at once: nobody comes to meet them"
+        );
+    }
+    let told = |world: &World| idle.iter().filter(|one| !world.clients[one].frames.is_empty()).count();
+    let mut before = told(&world);
+    assert!(before <= 100, "{before} at once");
+    for _ in 0..10 {
+        world.wait_ms(100);
+        let now = told(&world);
+        assert!(now - before <= 100, "{before}, then {now}");
+        before = now;
+    }
+    assert_eq!(told(&world), 1_000, "all within half of the time");
+    // Somebody who was on the way is welcome, and told to go on.
+    world.say(early, ControlKind::Hello, &json!({"v": 1}));
+    let heard: Vec<_> = world.clients[&early].frames.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(heard, [0x41, 0x47]);
+    // Whoever looks for a stranger here is sent there at once.
+    world.find(idle[0], 1);
+    let reason: Value = serde_json::from_str(&world.expect_closed(idle[0], CloseCode::Draining)).unwrap();
+    assert_eq!(reason["retry_after_ms"], 0);
+    // The chat goes on, also over a new connection.
+    world.text(a, chat, b"still here");
+    assert_eq!(world.texts(b), [b"still here"]);
+    let again = world.open(0);
+    world.say(again, ControlKind::Hello, &json!({"v": 1, "resume": hers["session"]}));
+    assert!(world.last(again, 0x41)["chat"]["role"].is_string());
+    world.wait_ms(3_000);
+    for channel in [again, b, idle[1]] {
+        world.expect_closed(channel, CloseCode::Draining);
+    }
+}
+
+/// The newer process is gone before the older one: there is nowhere to go.
+#[test]
+fn a_move_without_a_goal_is_a_drain() {
+    let mut world = World::new(1);
+    let idle: Vec<_> = (0..500).map(|_| world.join(0, None).0).collect();
+    let now = world.now;
+    world.shards[0].begin_move(now, 60_000);
+    world.settle();
+    world.shards[0].stop_moving(now);
+    world.settle();
+    for one in idle {
+        assert_eq!(world.expect(one, 0x47), json!({"within_ms": 60_000}));
+    }
+    let late = world.open(0);
+    world.say(late, ControlKind::Hello, &json!({"v": 1}));
+    let reason: Value = serde_json::from_str(&world.expect_closed(late, CloseCode::Draining)).unwrap();
+    assert!(reason["retry_after_ms"].as_u64().unwrap() > 0);
+}
+
 #[test]
 fn a_pause_ends_waits_and_refuses_finds_and_lets_chats_go_on() {
     let mut world = World::new(2);

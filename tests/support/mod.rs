@@ -37,7 +37,7 @@ pub const TEXT: u8 = 0x82;
 
 /// A server of its own for one test.
 pub struct World {
-    server: Option<Server>,
+    server: Option<Box<Server>>,
     pub address: SocketAddr,
     pub site: SocketAddr,
 }
@@ -57,7 +57,7 @@ impl World {
         };
         change(&mut config);
         let server = Server::start(config).expect("the server starts");
-        Self { address: server.local_addr(), site: server.site_addr(), server: Some(server) }
+        Self { address: server.local_addr(), site: server.site_addr(), server: Some(Box::new(server)) }
     }
 
     /// The world around a server that runs as a program of its own.
@@ -71,7 +71,7 @@ impl World {
 
     /// The server, which the world goes on without.
     pub fn take(&mut self) -> Server {
-        self.server.take().expect("the server runs")
+        *self.server.take().expect("the server runs")
     }
 
     /// Stops the server on a thread of its own, as a signal would; the handle ends when it has stopped.

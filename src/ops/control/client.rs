@@ -27,13 +27,14 @@ impl Operator {
     /// Connects to the socket at `path`.
     pub fn connect(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(Duration::from_secs(CONTROL_S)))?;
         stream.set_write_timeout(Some(Duration::from_secs(CONTROL_S)))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Gives an order. An error means that the server could not be heard.
     pub fn ask(&mut self, order: &Order) -> io::Result<Answer> {
+        let within = order.takes() + Duration::from_secs(CONTROL_S);
+        self.stream.get_ref().set_read_timeout(Some(within))?;
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line)?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Answer, Obey, Order};
 use crate::limits::{CONTROL_CONNECTIONS, CONTROL_ORDER_BYTES, CONTROL_S};
@@ -21,6 +21,8 @@ use crate::limits::{CONTROL_CONNECTIONS, CONTROL_ORDER_BYTES, CONTROL_S};
 pub struct ControlSocket {
     listener: std::os::unix::net::UnixListener,
     path: PathBuf,
+    /// Whether its file goes with it.
+    owns_file: bool,
 }
 
 /// Why there is no control socket.
@@ -63,38 +65,79 @@ impl ControlSocket {
             fs::remove_file(path)?;
         }
         let listener = std::os::unix::net::UnixListener::bind(path)?;
-        let socket = Self { listener, path: path.to_owned() };
+        let socket = Self { listener, path: path.to_owned(), owns_file: true };
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         socket.listener.set_nonblocking(true)?;
         Ok(socket)
     }
 
-    /// Answers until dropped. Runs on the current tokio runtime.
-    pub async fn serve(self, obey: Arc<impl Obey>) -> io::Result<()> {
+    /// Goes on with the socket that an older process has bound at this path. The file is that one's until this one serves.
+    pub fn inherited(listener: std::os::unix::net::UnixListener, path: &Path) -> Result<Self, ControlError> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path: path.to_owned(), owns_file: false })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The socket itself.
+    pub fn listener(&self) -> &std::os::unix::net::UnixListener {
+        &self.listener
+    }
+
+    /// Answers until dropped, or until `rests` says that another process does; then until the last order has been answered. Runs on
+    /// the current tokio runtime.
+    pub async fn serve(mut self, obey: Arc<impl Obey>, rests: watch::Receiver<bool>) -> io::Result<()> {
+        self.owns_file = true;
         let listener = UnixListener::from_std(self.listener.try_clone()?)?;
         let places = Arc::new(Semaphore::new(CONTROL_CONNECTIONS));
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                continue;
-            };
-            if !is_trusted(&stream) {
-                continue;
-            }
-            let obey = Arc::clone(&obey);
-            tokio::spawn(async move {
-                let _ = connection(stream, &*obey).await;
-                drop(place);
-            });
+        tokio::select! {
+            () = accept(&listener, &obey, &places, &rests) => {}
+            () = rest(&rests) => self.owns_file = false,
         }
+        drop(listener);
+        let _ = places.acquire_many(CONTROL_CONNECTIONS as u32).await;
+        Ok(())
+    }
+}
+
+/// Ends when another process answers instead.
+async fn rest(rests: &watch::Receiver<bool>) {
+    // An error means that nobody is there to say so, and the server is about to stop.
+    let _ = rests.clone().wait_for(|rests| *rests).await;
+}
+
+async fn accept(
+    listener: &UnixListener,
+    obey: &Arc<impl Obey>,
+    places: &Arc<Semaphore>,
+    rests: &watch::Receiver<bool>,
+) {
+    loop {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        if !is_trusted(&stream) {
+            continue;
+        }
+        let (obey, rests) = (Arc::clone(obey), rests.clone());
+        tokio::spawn(async move {
+            let _ = connection(stream, &*obey, &rests).await;
+            drop(place);
+        });
     }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // Best effort: a file that stays is replaced at the next start.
-        let _ = fs::remove_file(&self.path);
+        if self.owns_file {
+            // Best effort: a file that stays is replaced at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -106,17 +149,28 @@ fn is_trusted(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
-/// Orders one after the other, each within a time, until the other side closes.
-async fn connection(mut stream: UnixStream, obey: &impl Obey) -> io::Result<()> {
+/// Orders one after the other, each within a time, until the other side closes or another process answers.
+async fn connection(
+    mut stream: UnixStream,
+    obey: &impl Obey,
+    rests: &watch::Receiver<bool>,
+) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         let within = Duration::from_secs(CONTROL_S);
-        match tokio::time::timeout(within, read_line(&mut stream, &mut line)).await {
-            Ok(Ok(true)) => {}
-            _ => return Ok(()),
+        let read = tokio::time::timeout(within, read_line(&mut stream, &mut line));
+        tokio::select! {
+            read = read => match read {
+                Ok(Ok(true)) => {}
+                _ => return Ok(()),
+            },
+            () = rest(rests) => return Ok(()),
         }
         let answer = match serde_json::from_slice::<Order>(&line) {
-            Ok(order) => obey.obey(order),
+            Ok(order) => match obey.obey_later(&order) {
+                Some(later) => later.await.unwrap_or_else(|_| Err("the server is stopping".to_owned())),
+                None => obey.obey(order),
+            },
             Err(error) => Err(format!("not an order that this server knows: {error}")),
         };
         let answer = write_answer(&answer);
@@ -167,7 +221,8 @@ mod tests {
         let socket = ControlSocket::bind(path).expect("a socket");
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(socket.serve(Arc::new(Echo)))
+            let (_stays, rests) = watch::channel(false);
+            runtime.block_on(socket.serve(Arc::new(Echo), rests))
         });
     }
 

@@ -7,12 +7,16 @@
 pub mod client;
 mod listener;
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 pub use listener::{ControlError, ControlSocket};
 
 use super::Pausable;
+use crate::limits::{SHARD_ANSWER_MS, UPGRADE_GO_S, UPGRADE_READY_S};
 
 /// Where the socket lies unless configured: systemd makes the folder for the server's user.
 pub const DEFAULT_PATH: &str = "/run/anoncam/control.sock";
@@ -47,8 +51,20 @@ pub enum Order {
         #[serde(default)]
         clear: bool,
     },
+    /// Start the program anew, in a running server's place: chats go on, nobody is cut off
+    Upgrade,
     /// Let a running server drain and stop, as SIGTERM does
     Drain,
+}
+
+impl Order {
+    /// How long it may take to be carried out, beside the time for its way.
+    pub(super) const fn takes(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Upgrade => UPGRADE_READY_S + 2 * UPGRADE_GO_S + 2 * SHARD_ANSWER_MS / 1_000,
+            _ => 0,
+        })
+    }
 }
 
 /// What the server answers: a text for the terminal, or for the program that asked.
@@ -58,4 +74,11 @@ pub type Answer = Result<String, String>;
 pub trait Obey: Send + Sync + 'static {
     /// Does what is asked, now. Runs on the site's thread: an order that takes time says so and goes on elsewhere.
     fn obey(&self, order: Order) -> Answer;
+
+    /// Begins an order that takes longer than its place on the site's thread allows, and says where its answer will come from;
+    /// `None` for all others.
+    fn obey_later(&self, order: &Order) -> Option<oneshot::Receiver<Answer>> {
+        let _ = order;
+        None
+    }
 }

@@ -1,0 +1,97 @@
+//! Steps 1 and 5: what comes in to a shard, from its socket or from another process.
+//!
+//! In: batches of datagrams. Out: the same, each to its connection here or to the process that it belongs to.
+
+use std::io;
+use std::time::Instant;
+
+use quinn_udp::RecvMeta;
+
+use super::admission::Received;
+use super::driver::{Driver, gauge, udp_transmit};
+use super::generations::Heard;
+use super::socket::GENERATIONS;
+use crate::core::io::Time;
+use crate::limits;
+
+impl Driver<'_> {
+    /// There is nobody (any more) who reads instead of this process.
+    pub(super) fn take_back(&mut self, now: Time) -> io::Result<()> {
+        self.generations.take_back(self.io.registry(), GENERATIONS)?;
+        self.hub.take_back(now);
+        self.io.rest(false);
+        Ok(())
+    }
+
+    /// Receives up to the budget. Returns whether there may be more.
+    pub(super) fn receive(&mut self, instant: Instant, now: Time) -> io::Result<bool> {
+        for _ in 0..limits::TURN_RECEIVE_BATCHES {
+            let Self { io, hub, generations, buffer, responses, .. } = self;
+            let result = io.receive(|payload, meta| {
+                if generations.pass(payload, meta) {
+                    return;
+                }
+                buffer.clear();
+                if let Received::Answer(transmit) = hub.handle_received(instant, now, payload, meta, buffer) {
+                    let bytes = buffer[..transmit.size].to_vec();
+                    responses.push((transmit, bytes));
+                }
+            });
+            self.respond();
+            match result {
+                Ok(limits::RECV_BATCH_DATAGRAMS) => {}
+                Ok(_) => return Ok(false),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    // What an ICMP message reports about a peer is that peer's matter.
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    /// Receives what other processes pass on, up to the budget. Returns whether there may be more.
+    pub(super) fn receive_passed(&mut self, instant: Instant, now: Time) -> io::Result<bool> {
+        for _ in 0..limits::TURN_PASSED_MESSAGES {
+            match self.generations.hear(self.io.registry()) {
+                None => return Ok(false),
+                Some(Heard::Datagrams(mut passed)) => {
+                    while let Some((payload, meta)) = passed.next_datagram() {
+                        self.handle_passed(instant, now, payload, &meta);
+                    }
+                    self.generations.done_with(passed);
+                }
+                Some(Heard::HeirGone) => {
+                    tracing::warn!("the newer process has gone; this one reads its sockets again");
+                    self.take_back(now)?;
+                }
+                Some(Heard::ElderGone) => self.own.elders.set(gauge(self.generations.elders() as u64)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn handle_passed(&mut self, instant: Instant, now: Time, payload: &[u8], meta: &RecvMeta) {
+        self.buffer.clear();
+        match self.hub.handle_received(instant, now, payload, meta, &mut self.buffer) {
+            Received::Done => {}
+            Received::Newcomer => self.generations.give_back(payload, meta),
+            Received::Answer(transmit) => {
+                self.responses.push((transmit, self.buffer.clone()));
+                self.respond();
+            }
+        }
+    }
+
+    /// Sends the answers to datagrams that belong to no connection.
+    fn respond(&mut self) {
+        for (transmit, bytes) in self.responses.drain(..) {
+            // An answer to somebody unknown that finds no room is lost like any datagram.
+            let _ = self.io.send(&udp_transmit(&transmit, &bytes[..transmit.size]));
+        }
+    }
+}
