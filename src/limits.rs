@@ -362,8 +362,8 @@ pub const SELF_MADE_CERTIFICATE_REPLACED_S: u64 = 5 * 86_400;
 /// How long the next certificate's hash is listed before it is served, in seconds: a page that read the list just before
 /// the change still knows it.
 pub const SELF_MADE_CERTIFICATE_ANNOUNCED_S: u64 = 600;
-/// How often the age of the certificate is looked at, in seconds.
-pub const CERTIFICATE_CHECK_S: u64 = 60;
+/// How often it is looked at whether the certificate's files have changed, or a self-made one is old, in seconds: two calls of stat.
+pub const CERTIFICATE_CHECK_S: u64 = 5;
 const _: () = assert!(SELF_MADE_CERTIFICATE_S + SELF_MADE_CERTIFICATE_BACKDATED_S < 14 * 86_400);
 const _: () =
     assert!(SELF_MADE_CERTIFICATE_REPLACED_S + SELF_MADE_CERTIFICATE_ANNOUNCED_S < SELF_MADE_CERTIFICATE_S);

@@ -1,10 +1,12 @@
 //! A server with the operator's certificate: HTTPS, its own name, and a renewal without a restart.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anoncam::config::{CertificateFiles, Config, Mode};
 use anoncam::server::Server;
@@ -86,20 +88,40 @@ fn the_site_speaks_https_under_its_own_name() {
     server.drain_and_stop(Duration::ZERO).expect("an end");
 }
 
+/// Waits until the site serves this certificate.
+fn served(site: SocketAddr, certificate: &CertificateDer<'static>) {
+    let deadline = Instant::now() + support::LONG;
+    while get(site, "/healthz", certificate).is_err() {
+        assert!(Instant::now() < deadline, "the new certificate is served in time");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
-fn a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_not() {
+fn a_renewed_certificate_is_served_without_a_restart_and_drops_nobody_and_a_broken_one_is_not() {
     let directory = tempfile::tempdir().expect("a directory");
     let files = files(directory.path());
     let first = issue(&files);
     let server = server(&files);
     let site = server.site_addr();
+    assert!(get(site, "/healthz", &first).is_ok());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let world = support::World::beside(server.local_addr(), site);
+    let mut ada = runtime.block_on(world.person());
+    runtime.block_on(ada.hello());
+    // Nobody tells it.
     let second = issue(&files);
-    assert!(get(site, "/healthz", &first).is_ok(), "until it is told, it serves the old one");
-    server.reload().expect("a pair");
-    assert!(get(site, "/healthz", &second).is_ok());
+    served(site, &second);
     assert!(get(site, "/healthz", &first).is_err(), "the old one is gone");
+    let third = issue(&files);
+    server.reload().expect("a pair");
+    assert!(get(site, "/healthz", &third).is_ok(), "at once, when it is told");
     std::fs::write(&files.key, "not a key").expect("a file");
     assert!(server.reload().is_err());
-    assert!(get(site, "/healthz", &second).is_ok(), "the one in use stays");
+    assert!(get(site, "/healthz", &third).is_ok(), "the one in use stays");
+    runtime.block_on(async {
+        ada.find(serde_json::json!({"n": 1, "mode": "text"})).await;
+        assert_eq!(ada.expect(support::WAITING).await["n"], 1);
+    });
     server.drain_and_stop(Duration::ZERO).expect("an end");
 }

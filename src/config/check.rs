@@ -7,9 +7,9 @@ use super::{CertificateFiles, Config, Place, Problem, turn};
 use crate::tls;
 
 /// Checks what only shows when settings are seen together.
-pub(super) fn check(draft: Draft) -> Result<Config, Vec<Problem>> {
+pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
-    let certificate = certificate(&draft, &mut problems);
+    let certificate = certificate(&mut draft, &mut problems);
     let turn = turn::check(&draft, &mut problems);
     if draft.cert.is_none() && draft.key.is_none() {
         problems.extend(loopback_only(&draft));
@@ -54,7 +54,7 @@ fn loopback_only(draft: &Draft) -> Vec<Problem> {
         .collect()
 }
 
-fn certificate(draft: &Draft, problems: &mut Vec<Problem>) -> Option<CertificateFiles> {
+fn certificate(draft: &mut Draft, problems: &mut Vec<Problem>) -> Option<CertificateFiles> {
     let (cert, key) = match (&draft.cert, &draft.key) {
         (None, None) => return None,
         (Some(cert), Some(key)) => (cert, key),
@@ -69,7 +69,16 @@ fn certificate(draft: &Draft, problems: &mut Vec<Problem>) -> Option<Certificate
     };
     let files = CertificateFiles { cert: cert.clone(), key: key.clone() };
     match tls::load_certificate(&files) {
-        Ok(_) => Some(files),
+        Ok(key) => {
+            if let Some(excess) = tls::excess_bytes(&key) {
+                let warning = format!(
+                    "the certificate chain is {excess} bytes too long for QUIC's first answer, so each connection takes one \
+                     round trip more; an ECDSA certificate with a short chain, without the root, fits"
+                );
+                draft.config.warnings.push(warning);
+            }
+            Some(files)
+        }
         Err(error) => {
             let setting = if error.is_about_key() { "key" } else { "cert" };
             problems.push(draft.problem(setting, error.to_string()));

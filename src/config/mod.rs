@@ -59,6 +59,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// What browsers connect to, as `https://HOST[:PORT]`; `None` means the listen address.
     pub public_url: Option<String>,
+    /// Whether X25519MLKEM768 is offered.
+    pub post_quantum: bool,
     /// The certificate and its key; `None` means development mode.
     pub certificate: Option<CertificateFiles>,
     /// The TURN relay that video chats are given.
@@ -197,6 +199,7 @@ impl Default for Config {
             shard_buffer_bytes: (limits::DEFAULT_SHARD_BUFFER_MIB as usize) << 20,
             origins: Vec::new(),
             public_url: None,
+            post_quantum: true,
             certificate: None,
             turn: None,
             metrics: None,

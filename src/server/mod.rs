@@ -232,7 +232,7 @@ fn engine_config(
     Ok(EngineConfig {
         sockets,
         lineage,
-        tls: Arc::new(tls::server_crypto(Arc::clone(certificates))?),
+        tls: Arc::new(tls::server_crypto(Arc::clone(certificates), config.post_quantum)?),
         max_websockets: config.max_websockets,
         settings: shard_settings(config, site),
         counters: Arc::clone(counters),
@@ -297,7 +297,7 @@ fn https(
     if !config.site_is_https() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(tls::site_crypto(Arc::clone(certificates))?)))
+    Ok(Some(Arc::new(tls::site_crypto(Arc::clone(certificates), config.post_quantum)?)))
 }
 
 /// A policy cannot name an IPv6 address (CSP level 3, section 2.3.1), so `::1` goes by its name.

@@ -122,11 +122,18 @@ fn report(what: &str, served: io::Result<()>) {
     }
 }
 
-/// Looks at the age of the certificate once a minute.
+/// Looks at the certificate every few seconds: whether the operator's has changed, or a self-made one is old.
 async fn turn_certificates(certificates: &CertificateStore) {
-    let mut minute = tokio::time::interval(Duration::from_secs(limits::CERTIFICATE_CHECK_S));
+    let mut look = tokio::time::interval(Duration::from_secs(limits::CERTIFICATE_CHECK_S));
     loop {
-        minute.tick().await;
+        look.tick().await;
+        match certificates.watch() {
+            Ok(true) => tracing::info!("the certificate has changed and was read again"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, "the certificate has changed and cannot be used; the old one stays");
+            }
+        }
         if let Err(error) = certificates.turn(SystemTime::now()) {
             tracing::error!(%error, "no new certificate could be made; the old one stays in use");
         }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -52,7 +54,7 @@ pub fn load_certificate(files: &CertificateFiles) -> Result<CertifiedKey, Certif
     let private = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         key_error(format!("{key} holds no private key, it should hold one as PEM without a passphrase"))
     })?;
-    let signing = crypto_provider().key_provider.load_private_key(private).map_err(|_| {
+    let signing = crypto_provider(false).key_provider.load_private_key(private).map_err(|_| {
         key_error(format!("{key} is not a key that can sign, allowed are ECDSA, RSA and Ed25519"))
     })?;
     let certified = CertifiedKey::new(chain, signing);
@@ -71,6 +73,20 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         .and_then(|file| file.take(limits::PEM_FILE_BYTES).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(bytes)
+}
+
+/// What tells one version of the files from the next without reading them: moment of change, length and inode of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Version([Option<(SystemTime, u64, u64)>; 2]);
+
+impl Version {
+    /// Of the files as they are now.
+    pub fn of(files: &CertificateFiles) -> Self {
+        Self([&files.cert, &files.key].map(|path| {
+            let data = std::fs::metadata(path).ok()?;
+            Some((data.modified().ok()?, data.len(), data.ino()))
+        }))
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::files::Version;
 use super::{CertificateError, SelfMade, SelfMadeParts, load_certificate};
 use crate::config::CertificateFiles;
 use crate::limits;
@@ -24,12 +25,11 @@ enum State {
     Operator {
         files: CertificateFiles,
         key: Arc<CertifiedKey>,
+        /// Of the files, when they were last looked at.
+        seen: Version,
     },
     /// Oldest first, never empty: `served` is one of them.
-    SelfMade {
-        served: Arc<CertifiedKey>,
-        all: Vec<SelfMade>,
-    },
+    SelfMade { served: Arc<CertifiedKey>, all: Vec<SelfMade> },
 }
 
 impl CertificateStore {
@@ -60,8 +60,9 @@ impl CertificateStore {
 
     /// A store with the operator's certificate.
     pub fn from_files(files: &CertificateFiles) -> Result<Self, CertificateError> {
+        let seen = Version::of(files);
         let key = Arc::new(load_certificate(files)?);
-        Ok(Self { state: RwLock::new(State::Operator { files: files.clone(), key }) })
+        Ok(Self { state: RwLock::new(State::Operator { files: files.clone(), key, seen }) })
     }
 
     /// Reads the operator's certificate again, or another one; if that fails, the one in use stays. A self-made one is left
@@ -71,9 +72,27 @@ impl CertificateStore {
             State::Operator { files: present, .. } => files.unwrap_or(present).clone(),
             State::SelfMade { .. } => return Ok(()),
         };
+        let seen = Version::of(&files);
         let key = Arc::new(load_certificate(&files)?);
-        *self.write() = State::Operator { files, key };
+        *self.write() = State::Operator { files, key, seen };
         Ok(())
+    }
+
+    /// Takes the operator's certificate if its files have changed since they were last looked at. Says whether there is a new one; an error is
+    /// told once for each change, and the one in use stays.
+    pub fn watch(&self) -> Result<bool, CertificateError> {
+        let (files, before) = match &*self.read() {
+            State::Operator { files, seen, .. } => (files.clone(), *seen),
+            State::SelfMade { .. } => return Ok(false),
+        };
+        let now = Version::of(&files);
+        if now == before {
+            return Ok(false);
+        }
+        if let State::Operator { seen, .. } = &mut *self.write() {
+            *seen = now;
+        }
+        self.reload(Some(&files)).map(|()| true)
     }
 
     /// Makes, serves and forgets self-made certificates as their time comes.
@@ -250,5 +269,31 @@ mod tests {
         assert!(store.reload(None).is_err());
         assert_eq!(store.current().cert[0], second, "the one in use stays");
         assert!(store.hashes().is_empty(), "a certificate authority vouches for it, no hash is listed");
+    }
+
+    #[test]
+    fn files_that_change_are_taken_once_they_belong_together() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = CertificateFiles { cert: directory.path().join("c"), key: directory.path().join("k") };
+        let make = || rcgen::generate_simple_self_signed(vec!["chat.example".into()]).expect("a certificate");
+        // As a careful tool replaces files: a new one takes the name of the old.
+        let put = |path: &std::path::Path, label: &str, der: &[u8]| {
+            let new = path.with_extension("new");
+            std::fs::write(&new, pem(label, der)).expect("a file");
+            std::fs::rename(&new, path).expect("a file");
+        };
+        let first = make();
+        put(&files.cert, "CERTIFICATE", first.cert.der());
+        put(&files.key, "PRIVATE KEY", &first.signing_key.serialize_der());
+        let store = CertificateStore::from_files(&files).expect("a pair");
+        assert!(!store.watch().expect("nothing new"));
+        let second = make();
+        put(&files.cert, "CERTIFICATE", second.cert.der());
+        assert!(store.watch().is_err(), "half of a change");
+        assert!(!store.watch().expect("told once"));
+        assert_eq!(&store.current().cert[0], first.cert.der(), "the one in use stays");
+        put(&files.key, "PRIVATE KEY", &second.signing_key.serialize_der());
+        assert!(store.watch().expect("a pair"));
+        assert_eq!(&store.current().cert[0], second.cert.der());
     }
 }

@@ -51,7 +51,7 @@ pub fn server_config(store: Arc<CertificateStore>) -> Result<quinn::ServerConfig
         .datagram_receive_buffer_size(Some(limits::DATAGRAM_BUFFER_BYTES))
         .datagram_send_buffer_size(limits::DATAGRAM_BUFFER_BYTES)
         .congestion_controller_factory(Arc::new(NewRenoConfig::default()));
-    let crypto = QuicServerConfig::try_from(server_crypto(store)?)?;
+    let crypto = QuicServerConfig::try_from(server_crypto(store, false)?)?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     let mut no_tokens = quinn::ValidationTokenConfig::default();
     no_tokens.sent(0);
