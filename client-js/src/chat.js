@@ -1,28 +1,18 @@
 // One chat: what two people say to each other, sealed (PROTOCOL.md section 7), delivered once, over a resume too.
 // Comes in: relayed frames and what the page wants to say. Goes out: relayed frames, and events for the page.
 //
-// One chain of promises does all work in order: sealing counts frames, so nothing may overtake. Messages stay in `#unacked` until
+// One chain of promises does all work in order: sealing counts frames, so nothing may overtake. Messages stay in `#messages` until
 // the stranger's page has them; other values wait in `#outbox` while the keys are not there or the stranger is away.
 
-import { FrameType, maxPayloadBytes, CHAT_BYTES } from './frames.js';
 import { AnonCamError } from './errors.js';
-import { pad, Sealing, SealingError, SEALED_OVERHEAD_BYTES } from './sealing.js';
+import { FrameType } from './frames.js';
+import { MAX_TEXT_UNITS, Messages } from './messages.js';
+import { Sealing, SealingError } from './sealing.js';
 
-/** Longest message, in UTF-16 units (PROTOCOL.md section 7). */
-export const MAX_TEXT_UNITS = 2000;
-/** Most messages that wait for their acknowledgement. */
-const MAX_UNACKED = 64;
 /** Most other values that wait to be sealed. */
 const MAX_OUTBOX = 256;
 /** Most bytes that wait to be opened; a server that sends faster than this page can decrypt is not one of ours. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
-/**
- * A message without its acknowledgement for so long makes the own connection doubtful: a server that was restarted leaves the old
- * connection silent, and a page sees nothing of that for 30 s.
- */
-const DOUBT_AFTER_MS = 8_000;
-/** Each doubt that did not help doubles the wait: a stranger's page may just be slow. */
-const MAX_DOUBLINGS = 4;
 /** `typing` is told again at most this often. */
 const TYPING_EVERY_MS = 2_000;
 
@@ -64,18 +54,12 @@ export class Chat {
   /** @type {Promise<void>} */
   #chain = Promise.resolve();
   #pendingBytes = 0;
-  /** @type {Map<number, {text: string, sent: boolean}>} */
-  #unacked = new Map();
-  #nextId = 1;
-  #lastShown = -1;
+  #messages;
   /** @type {{type: number, value: object}[]} */
   #outbox = [];
   /** @type {MediaState|null} */
   #media = null;
   #typingToldAt = 0;
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
-  #doubtTimer;
-  #doubts = 0;
   /** The key agreement began again after a resume. */
   #restarted = false;
   /** Clear frames that wait until the stranger can be reached. @type {Uint8Array[]} */
@@ -92,6 +76,7 @@ export class Chat {
     this.mode = match.mode;
     this.ice = match.ice;
     this.#away = match.away ?? false;
+    this.#messages = new Messages(around.doubt);
     this.#sealing = new Sealing(match.role, match.number, { keyPair: around.keyPair });
     this.#begin();
   }
@@ -132,13 +117,7 @@ export class Chat {
    */
   sendText(text) {
     if (this.#over || this.#detached) throw new AnonCamError('no_chat');
-    if (text.length > MAX_TEXT_UNITS) throw new AnonCamError('text_too_long');
-    if (this.#unacked.size >= MAX_UNACKED) throw new AnonCamError('busy');
-    const id = this.#nextId;
-    const room = (maxPayloadBytes(FrameType.TEXT) ?? 0) - CHAT_BYTES - SEALED_OVERHEAD_BYTES;
-    if (pad({ kind: 'message', id, text }).length > room) throw new AnonCamError('text_too_long');
-    this.#nextId += 1;
-    this.#unacked.set(id, { text, sent: false });
+    const id = this.#messages.add(text);
     if (this.#typingToldAt) this.typing(false);
     this.#then(() => this.#flush());
     return id;
@@ -173,7 +152,7 @@ export class Chat {
   /** The stranger's connection went silent: what is dropped meanwhile must not be counted, so nothing is sent. */
   peerAway() {
     this.#away = true;
-    clearTimeout(this.#doubtTimer);
+    this.#messages.trust();
   }
 
   /**
@@ -185,7 +164,6 @@ export class Chat {
   back(number, ice, away = false) {
     this.#away = away;
     if (number === undefined) return this.#wake();
-    clearTimeout(this.#doubtTimer);
     this.#number = number;
     this.#held = [];
     if (ice !== undefined) {
@@ -193,7 +171,7 @@ export class Chat {
       this.#peer?.setIce(ice);
     }
     this.#outbox = [];
-    for (const message of this.#unacked.values()) message.sent = false;
+    this.#messages.again();
     this.#then(() => {
       // Another resume may have come before this one had its turn: only the last one counts.
       if (number !== this.#number) return undefined;
@@ -218,8 +196,7 @@ export class Chat {
   detach() {
     if (!this.#peer?.connected()) return false;
     this.#detached = true;
-    clearTimeout(this.#doubtTimer);
-    this.#unacked.clear();
+    this.#messages.clear();
     this.#outbox = [];
     return true;
   }
@@ -227,11 +204,10 @@ export class Chat {
   /** Ends everything of this chat: keys, peer, texts. */
   close() {
     this.#over = true;
-    clearTimeout(this.#doubtTimer);
     this.#peer?.close();
     this.#peer = null;
     this.#sealing.forget();
-    this.#unacked.clear();
+    this.#messages.clear();
     this.#outbox = [];
   }
 
@@ -333,24 +309,11 @@ export class Chat {
       const { type, value } = /** @type {{type: number, value: object}} */ (this.#outbox.shift());
       await this.#seal(type, value);
     }
-    for (const [id, message] of this.#unacked) {
-      if (!can()) return;
-      if (message.sent) continue;
-      message.sent = true;
-      this.#expectAck();
-      await this.#seal(FrameType.TEXT, { kind: 'message', id, text: message.text });
+    while (can()) {
+      const message = this.#messages.next();
+      if (!message) return;
+      await this.#seal(FrameType.TEXT, message);
     }
-  }
-
-  /** Starts waiting for the next acknowledgement, if one is due. */
-  #expectAck() {
-    clearTimeout(this.#doubtTimer);
-    const due = [...this.#unacked.values()].some((message) => message.sent);
-    if (!due) return;
-    this.#doubtTimer = setTimeout(() => {
-      this.#doubts += 1;
-      this.#around.doubt();
-    }, DOUBT_AFTER_MS * 2 ** Math.min(this.#doubts, MAX_DOUBLINGS));
   }
 
   /**
@@ -381,13 +344,7 @@ export class Chat {
       case 'message':
         return this.#message(value.id, value.text);
       case 'ack':
-        if (typeof value.id === 'number' && this.#unacked.get(value.id)?.sent) {
-          this.#unacked.delete(value.id);
-          this.#doubts = 0;
-          this.#expectAck();
-          this.#around.emit('delivered', { id: value.id });
-        }
-        return undefined;
+        return this.#messages.acknowledged(value.id) && this.#around.emit('delivered', { id: value.id });
       case 'typing':
         return this.#around.emit('typing', { on: value.on === true });
       case 'media':
@@ -413,11 +370,8 @@ export class Chat {
   #message(id, text) {
     if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 0) return;
     if (typeof text !== 'string' || text.length > MAX_TEXT_UNITS) return;
-    // A repeated id came again after a resume because its ack was lost: acknowledged again, shown once.
-    if (id > this.#lastShown) {
-      this.#lastShown = id;
-      this.#around.emit('message', { id, text });
-    }
+    if (this.#messages.isNew(id)) this.#around.emit('message', { id, text });
+    // Acknowledged each time: the one before may have been lost with a connection.
     if (this.#outbox.length < MAX_OUTBOX) this.#outbox.push({ type: FrameType.TEXT, value: { kind: 'ack', id } });
     this.#then(() => this.#flush());
   }

@@ -5,7 +5,7 @@ import { AnonCamError } from './errors.js';
 import { Session } from './session.js';
 
 export { AnonCamError } from './errors.js';
-export { MAX_TEXT_UNITS } from './chat.js';
+export { MAX_TEXT_UNITS } from './messages.js';
 
 /** Letters of a case code: no two that look alike. */
 const CASE_LETTERS = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
