@@ -5,10 +5,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { LANGUAGES } from '../app/ui/languages.js';
 
 const app = fileURLToPath(new URL('../app/', import.meta.url));
 const read = (/** @type {string} */ path) => readFileSync(join(app, path), 'utf8');
-const LANGUAGES = ['en', 'es', 'pt', 'de', 'fr', 'hi', 'ar'];
+const LANGUAGES_TESTED = ['en', 'es', 'pt', 'de', 'fr', 'hi', 'ar'];
 const placeholders = (/** @type {string} */ text) => (text.match(/\{\w+\}/g) ?? []).sort();
 /** @returns {string[]} */
 const sources = (/** @type {string} */ folder) => readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -16,7 +17,7 @@ const sources = (/** @type {string} */ folder) => readdirSync(folder, { withFile
 
 for (const folder of ['i18n', 'i18n/pages']) {
   const english = JSON.parse(read(`${folder}/en.json`));
-  for (const language of LANGUAGES) {
+  for (const language of LANGUAGES_TESTED) {
     test(`${folder}/${language}.json has every text, with its values`, () => {
       const texts = JSON.parse(read(`${folder}/${language}.json`));
       assert.deepEqual(Object.keys(texts), Object.keys(english));
@@ -31,7 +32,7 @@ for (const folder of ['i18n', 'i18n/pages']) {
 test('the English written into the pages is the English of the catalogue', () => {
   const texts = { ...JSON.parse(read('i18n/en.json')), ...JSON.parse(read('i18n/pages/en.json')) };
   let seen = 0;
-  for (const page of ['index.html', 'about.html', 'privacy.html', 'rules.html']) {
+  for (const page of ['index.html', 'about.html', 'privacy.html', 'rules.html', '404.html']) {
     for (const [, key, text] of read(page).matchAll(/data-t="(\w+)"[^>]*>([^<]*)</g)) {
       assert.equal(text, texts[key], `${page}: ${key}`);
       seen += 1;
@@ -39,6 +40,19 @@ test('the English written into the pages is the English of the catalogue', () =>
     for (const [, key] of read(page).matchAll(/data-(?:label|placeholder)="(\w+)"/g)) assert.ok(texts[key], `${page}: ${key}`);
   }
   assert.ok(seen > 60);
+});
+
+test('the pages of text differ in title, description and content, and in nothing else', () => {
+  const frame = (/** @type {string} */ page) => read(page)
+    .replace(/<title.*<\/title>\n<meta name="description"[^>]*>/, '')
+    .replace(/<main id="main"[^]*<\/main>/, '');
+  for (const page of ['privacy.html', 'rules.html', '404.html']) assert.equal(frame(page), frame('about.html'), page);
+  for (const shared of [/<header[^]*<\/header>/, /<footer[^]*<\/footer>/]) assert.equal(shared.exec(read('index.html'))?.[0], shared.exec(read('about.html'))?.[0]);
+});
+
+test('the languages are the same everywhere', () => {
+  assert.deepEqual(Object.keys(LANGUAGES), LANGUAGES_TESTED);
+  assert.ok(read('boot.js').includes(`[${LANGUAGES_TESTED.map((tag) => `'${tag}'`).join(', ')}]`));
 });
 
 test('every text that the page asks for exists, and every one that exists is asked for', () => {

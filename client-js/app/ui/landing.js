@@ -2,11 +2,10 @@
 
 import { $, button, el, showView } from './dom.js';
 import { t } from './i18n.js';
+import { LANGUAGES } from './languages.js';
 
 const MAX_INTERESTS = 10;
 const MAX_LANGS = 5;
-/** Own names of languages, by primary subtag. */
-const LANGUAGES = { en: 'English', es: 'Español', pt: 'Português', de: 'Deutsch', fr: 'Français', hi: 'हिन्दी', ar: 'العربية' };
 
 /** @type {string[]} */
 let interests = [];
