@@ -1,11 +1,12 @@
 // AnonCam for the browser. The files follow the path of a chat:
-// link and transport (reach the server) → frames → session (find a stranger) → chat and sealing (speak) → peer and media (video).
+// site, race, link and transport (reach the server) → frames → session (find a stranger) → chat and sealing (speak) → peer and media (video).
 
 import { AnonCamError } from './errors.js';
 import { Session } from './session.js';
 
 export { AnonCamError } from './errors.js';
 export { MAX_TEXT_UNITS } from './messages.js';
+export { readSite } from './site.js';
 
 /** Letters of a case code: no two that look alike. */
 const CASE_LETTERS = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -21,7 +22,8 @@ const DETACHED_SILENCE_MS = 4_000;
 /**
  * The events, with what is in `event.detail`.
  * @typedef {object} AnonCamEvents
- * @property {{state: 'up'|'reconnecting'|'down', online?: number}} connection the way to the server
+ * @property {Omit<import('./site.js').Site, 'webtransport'|'websocket'>} site what the site said before connecting; `message` is the operator's, to be shown as text
+ * @property {{state: 'up'|'reconnecting'|'proving'|'down', online?: number, over?: 'webtransport'|'websocket'}} connection the way to the server; `proving`: this machine does the work that the server asked for
  * @property {{online: number, estimateMs: number|null}} waiting still searching; at most every 5 s
  * @property {Stranger} matched a chat is on
  * @property {{code: number[]}} secure keys agreed on: the safety code as five numbers from 0 to 63; again after a resume
@@ -47,6 +49,7 @@ const DETACHED_SILENCE_MS = 4_000;
  * @property {string} [site] address that serves client-config.json; the page's own by default
  * @property {boolean} [hidden] video only through a relay, so that the stranger cannot learn this address
  * @property {typeof WebTransport} [WebTransport] for tests
+ * @property {typeof WebSocket} [WebSocket] for tests
  * @property {typeof fetch} [fetch] for tests
  * @property {typeof RTCPeerConnection} [RTCPeerConnection] for tests
  * @property {() => number} [random] for tests
@@ -77,7 +80,8 @@ export class AnonCam extends EventTarget {
       {
         site: options.site ?? globalThis.location?.origin,
         WebTransport: options.WebTransport,
-        fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+        WebSocket: options.WebSocket,
+        fetch: options.fetch,
         random: options.random,
       },
       {
@@ -97,6 +101,11 @@ export class AnonCam extends EventTarget {
   /** The safety code of this chat as five numbers from 0 to 63, null before there is one. */
   get safetyCode() {
     return this.#session.chat?.code ?? null;
+  }
+
+  /** What carries the session: `webtransport`, `websocket`, or null while there is none. */
+  get over() {
+    return this.#session.over;
   }
 
   /** Whether there is a stranger to report: in a chat, and for a minute after it. */

@@ -3,7 +3,7 @@
 //
 // Hidden: only relay candidates leave this page, in candidates and descriptions alike, and it never falls back to direct.
 
-import { asObject } from './transport.js';
+import { asObject } from './site.js';
 
 /** How often quality is measured. */
 const STATS_EVERY_MS = 2_000;

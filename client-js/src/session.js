@@ -5,7 +5,8 @@ import { Chat } from './chat.js';
 import { AnonCamError } from './errors.js';
 import { decodeJson, decodeRelayed, encodeFrame, encodeJson, encodeRelayed, FrameType } from './frames.js';
 import { makeKeyPair } from './sealing.js';
-import { asObject, count, Transport } from './transport.js';
+import { asObject, asStrings, count } from './site.js';
+import { Transport } from './transport.js';
 
 /** @typedef {'text'|'video'} Mode */
 /** @typedef {'left'|'lost'|'stalled'|'draining'|'warning'|'self'} EndReason */
@@ -51,6 +52,8 @@ export class Session {
   constructor(options, hooks) {
     this.#hooks = hooks;
     this.#transport = new Transport(options, {
+      onSite: ({ webtransport, websocket, ...said }) => this.#hooks.emit('site', said),
+      onWork: () => this.#hooks.emit('connection', { state: 'proving' }),
       onOpen: () => this.#opened(),
       onWelcome: (welcome) => this.#welcomed(welcome),
       onFrame: (type, payload) => this.#frame(type, payload),
@@ -62,6 +65,11 @@ export class Session {
   /** @returns {'idle'|'searching'|'chatting'} */
   get state() {
     return this.#chat ? 'chatting' : this.#search ? 'searching' : 'idle';
+  }
+
+  /** What carries the session, null without one. */
+  get over() {
+    return this.#transport.over;
   }
 
   /** The chat that is on. */
@@ -104,6 +112,8 @@ export class Session {
     this.#search = null;
     this.#dropChat('self');
     this.#transport.send(encodeFrame(FrameType.LEAVE));
+    // Nobody's machine works for a search that is over.
+    if (this.#transport.proving) this.#transport.close();
   }
 
   /**
@@ -157,7 +167,7 @@ export class Session {
   /** @param {import('./transport.js').Welcome} welcome */
   #welcomed(welcome) {
     this.#draining = false;
-    this.#hooks.emit('connection', { state: 'up', online: welcome.online });
+    this.#hooks.emit('connection', { state: 'up', online: welcome.online, over: this.over });
     const back = asChat(welcome.chat);
     if (welcome.resumed && back) this.#resumed(back, asObject(welcome.chat)?.stranger === 'away');
     else this.#afresh(welcome.resumed);
@@ -295,11 +305,12 @@ export class Session {
 
   /** @param {Record<string, unknown>} value */
   #notice(value) {
-    const code = value.code === 'rate_limited' ? 'rate_limited' : 'bad_request';
+    const code = value.code === 'rate_limited' || value.code === 'paused' ? value.code : 'bad_request';
     const wait = value.retry_after_ms;
     const details = {
       message: typeof value.message === 'string' ? value.message.slice(0, 300) : undefined,
       retryAfterMs: typeof wait === 'number' && wait >= 0 ? wait : undefined,
+      reason: code === 'paused' ? this.#search?.mode : undefined,
     };
     const error = new AnonCamError(code, details);
     // A FIND that was refused has changed nothing at the server: what was on there is left now, and the search is over.
@@ -366,9 +377,6 @@ function asChat(value) {
 /** @param {unknown} value */
 const asChatNumber = (value) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff ? value : undefined;
-
-/** @param {unknown} value */
-const asStrings = (value) => (Array.isArray(value) ? value.filter((item) => typeof item === 'string').slice(0, 10) : []);
 
 /**
  * @param {unknown} why

@@ -224,10 +224,29 @@ test('every way not to reach a server is its own error', async () => {
   };
   const [dora] = people(server, 1);
   await assert.rejects(dora.cam.find({ mode: 'text' }), (error) => error instanceof AnonCamError && error.code === 'unreachable');
+  server.reachable = true;
+  server.fetch = blocked;
   const old = new AnonCam({ ...server.options, WebTransport: undefined });
   await assert.rejects(old.connect(), (error) => error instanceof AnonCamError && error.code === 'unsupported');
   cleo.cam.close();
   assert.throws(() => cleo.cam.find({ mode: 'text' }), (error) => error instanceof AnonCamError && error.code === 'closed');
+});
+
+test('what the operator has paused is told: before connecting, at once, and to who waits', async () => {
+  const server = new FakeServer();
+  const [ann, ben] = people(server, 2);
+  server.says = { paused: ['video'], message: 'Back at 10 UTC', policy_changed: '2026-11-28' };
+  ann.cam.find({ mode: 'text' });
+  await until(() => ann.last('waiting'));
+  assert.deepEqual(ann.last('site'), { online: 2, state: 'open', paused: ['video'], message: 'Back at 10 UTC', policyChanged: '2026-11-28' });
+  server.person(0).tell(T.NOTICE, { code: 'paused', message: 'Text is paused.', retry_after_ms: 60_000 });
+  await until(() => ann.last('error'));
+  const { code, reason, retryAfterMs } = ann.last('error').error;
+  assert.deepEqual({ code, reason, retryAfterMs }, { code: 'paused', reason: 'text', retryAfterMs: 60_000 });
+  assert.equal(ann.cam.state, 'idle');
+  Object.assign(server, { state: 'full', says: { paused: ['new'], message: 7 } });
+  await assert.rejects(ben.cam.find({ mode: 'text' }), { code: 'paused', reason: 'new' });
+  assert.equal(ben.last('site').message, '');
 });
 
 test('a frame over its limit, or nonsense, from the server closes the session', async () => {

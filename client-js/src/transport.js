@@ -3,7 +3,9 @@
 
 import { AnonCamError, errorFromClose, throwIfAborted } from './errors.js';
 import { decodeJson, encodeJson, FrameError, FrameType } from './frames.js';
-import { Link, within } from './link.js';
+import { Link } from './link.js';
+import { openChannel } from './race.js';
+import { asObject, count, readSite } from './site.js';
 
 /** First back-off step; each attempt waits a random time up to twice the one before. */
 const BACKOFF_FIRST_MS = 250;
@@ -11,8 +13,13 @@ const BACKOFF_FIRST_MS = 250;
 const BACKOFF_LARGEST_MS = 5_000;
 /** How long a lost link is tried again: as long as the server keeps a session for resuming (resume_s). */
 const RECONNECT_FOR_MS = 60_000;
-/** Longest wait for client-config.json and for WELCOME. */
+/** Longest wait for WELCOME. */
 const ANSWER_TIMEOUT_MS = 10_000;
+
+/** Most proofs of work for one WELCOME: who has proven so much and is asked again waits. */
+const MAX_PROOFS = 3;
+/** @type {import('./errors.js').ErrorCode[]} */
+const WORTH_ANOTHER_TRY = ['site', 'offline', 'unreachable', 'no_way', 'draining', 'full', 'lost'];
 
 /**
  * @typedef {object} Welcome
@@ -24,6 +31,8 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
  * @typedef {object} TransportEvents
+ * @property {(site: import('./site.js').Site) => void} onSite what the site said at this attempt
+ * @property {() => void} onWork the server wants proof of work first; it is being done
  * @property {() => void} onOpen HELLO is on its way; what may follow without waiting is sent now
  * @property {(welcome: Welcome) => void} onWelcome
  * @property {(type: number, payload: Uint8Array) => void} onFrame
@@ -35,6 +44,7 @@ const ANSWER_TIMEOUT_MS = 10_000;
  * @typedef {object} TransportOptions
  * @property {string} site address of the site that serves client-config.json
  * @property {typeof WebTransport} [WebTransport]
+ * @property {typeof WebSocket} [WebSocket]
  * @property {typeof fetch} [fetch]
  * @property {() => number} [random]
  */
@@ -50,6 +60,15 @@ export class Transport {
   #opening = null;
   #welcomed = false;
   #resuming = false;
+  /** When the way to the server broke; null while it is whole. @type {number|null} */
+  #lostAt = null;
+  #stepMs = BACKOFF_FIRST_MS;
+  /** Proof of work for the next HELLO; empty: none. */
+  #proof = '';
+  /** Proofs since the last WELCOME. */
+  #proofs = 0;
+  /** Whether work is being done that the server asked for. */
+  proving = false;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #deadline;
   /** Wakes a back-off pause early. @type {() => void} */
@@ -67,6 +86,11 @@ export class Transport {
   /** Whether FIND can be sent: also before WELCOME, unless WELCOME may bring a chat back. */
   get takesFind() {
     return this.#link !== null && (this.#welcomed || !this.#resuming);
+  }
+
+  /** What carries the session, null without one. */
+  get over() {
+    return this.#link?.over ?? null;
   }
 
   /** Whether a link is open, or being opened. */
@@ -127,32 +151,24 @@ export class Transport {
 
   /** @param {AbortSignal} signal */
   async #attempt(signal) {
-    const { fetch: get = globalThis.fetch, WebTransport: Native = globalThis.WebTransport } = this.#options;
-    if (!Native) throw new AnonCamError('unsupported');
-    const config = await readConfig(get, this.#options.site, signal);
-    if (!this.#token && (config.state === 'full' || config.state === 'draining')) throw new AnonCamError(config.state);
+    const { WebTransport = globalThis.WebTransport, WebSocket = globalThis.WebSocket, fetch } = this.#options;
+    const site = await readSite(this.#options.site, { fetch, signal });
+    this.#events.onSite(site);
+    if (!this.#token && site.state !== 'open') throw refusal(site);
     const resume = this.#token;
-    /** @type {Link|undefined} */
-    let link;
-    /** @type {{code: number|null, reason: string}|undefined} */
-    let ended;
-    link = await Link.open(config.endpoint, Native, {
+    const channel = await openChannel(site, { WebTransport, WebSocket }, signal);
+    // Close codes come later, also when the server refuses at once: as the end of this link.
+    const link = new Link(channel, {
       onFrame: (type, payload) => this.#frame(type, payload),
-      onClosed: (end) => {
-        // A refusal can close the session before this link is in place: it is looked at below.
-        ended = end;
-        if (link && this.#link === link) this.#lost(end);
-      },
-    }, signal);
-    if (signal.aborted) link.close();
-    throwIfAborted(signal);
-    if (ended) throw ended.code === null ? new AnonCamError('lost') : errorFromClose(ended.code, ended.reason);
+      onClosed: (end) => void (this.#link === link && this.#lost(end)),
+    });
     this.#welcomed = false;
     this.#resuming = resume !== null;
     this.#link?.close();
     this.#link = link;
     this.#awaitWelcome(link);
-    link.send(encodeJson(FrameType.HELLO, resume ? { v: 1, resume } : { v: 1 }));
+    link.send(encodeJson(FrameType.HELLO, { v: 1, ...(resume && { resume }), ...(this.#proof && { work: this.#proof }) }));
+    this.#proof = '';
     this.#events.onOpen();
   }
 
@@ -187,6 +203,7 @@ export class Transport {
     clearTimeout(this.#deadline);
     this.#token = welcome.session;
     this.#welcomed = true;
+    this.#recovered();
     const seconds = Number(welcome.resume_s);
     this.#events.onWelcome({
       resumed: welcome.resumed === true,
@@ -202,9 +219,9 @@ export class Transport {
     this.#link = null;
     this.#welcomed = false;
     const code = end?.code ?? null;
-    // Lost (null), failing (7) and draining (5) can be better on another try; every other code is an answer.
-    const again = code === null || code === 5 || code === 7;
+    // Lost (null), failing (7) and draining (5) can be better on another try, work that is asked for can be done; every other code is an answer.
     const error = code === null ? new AnonCamError('lost') : errorFromClose(code, end?.reason ?? '');
+    const again = code === null || code === 5 || code === 7 || error.work !== undefined;
     if (again && this.#events.onDown()) void this.#reconnect(error);
     else {
       if (!again) this.#token = null;
@@ -214,29 +231,60 @@ export class Transport {
 
   /** @param {AnonCamError} why */
   async #reconnect(why) {
-    const random = this.#options.random ?? Math.random;
-    const until = Date.now() + RECONNECT_FOR_MS;
     const opening = new AbortController();
     this.#opening = opening;
-    let step = BACKOFF_FIRST_MS;
+    this.#lostAt ??= Date.now();
     let error = why;
-    while (this.#opening === opening && Date.now() < until) {
-      await this.#pause(Math.max(error.retryAfterMs ?? 0, random() * step));
-      step = Math.min(step * 2, BACKOFF_LARGEST_MS);
-      if (this.#opening !== opening) return;
+    while (this.#opening === opening && Date.now() < this.#lostAt + RECONNECT_FOR_MS) {
       try {
+        await (error.work === undefined ? this.#backOff(error) : this.#prove(error, opening.signal));
+        if (this.#opening !== opening) return;
         await this.#attempt(opening.signal);
         if (this.#opening === opening) this.#opening = null;
         return;
       } catch (cause) {
         error = cause instanceof AnonCamError ? cause : new AnonCamError('internal', { cause });
-        if (!['site', 'offline', 'unreachable', 'draining', 'full', 'lost'].includes(error.code)) break;
+        if (!WORTH_ANOTHER_TRY.includes(error.code)) break;
       }
     }
     if (this.#opening !== opening) return;
     this.#opening = null;
     this.#token = null;
+    this.#recovered();
     this.#events.onFailed(error);
+  }
+
+  /** The way to the server is whole again, or given up: the next loss starts from the beginning. */
+  #recovered() {
+    this.#lostAt = null;
+    this.#stepMs = BACKOFF_FIRST_MS;
+    this.#proofs = 0;
+  }
+
+  /** @param {AnonCamError} error why the attempt before failed */
+  #backOff(error) {
+    const random = this.#options.random ?? Math.random;
+    const ms = Math.max(error.retryAfterMs ?? 0, random() * this.#stepMs);
+    this.#stepMs = Math.min(this.#stepMs * 2, BACKOFF_LARGEST_MS);
+    return this.#pause(ms);
+  }
+
+  /**
+   * The server wants proof of work first: done here, told with the next HELLO.
+   * @param {AnonCamError} error with the challenge
+   * @param {AbortSignal} signal
+   */
+  async #prove(error, signal) {
+    this.#proofs += 1;
+    if (this.#proofs > MAX_PROOFS) throw new AnonCamError('rate_limited', { retryAfterMs: error.retryAfterMs });
+    this.#events.onWork();
+    this.proving = true;
+    try {
+      const { prove } = await import('./work.js');
+      this.#proof = await prove(error.work, signal);
+    } finally {
+      this.proving = false;
+    }
   }
 
   /** @param {number} ms */
@@ -252,47 +300,10 @@ export class Transport {
 }
 
 /**
- * client-config.json: asked for at every attempt, since certificates and addresses change.
- * @param {typeof fetch} get
- * @param {string} site
- * @param {AbortSignal} signal
+ * Why nobody new is let in: the operator's pause, or the server's state.
+ * @param {import('./site.js').Site} site
  */
-async function readConfig(get, site, signal) {
-  /** @type {Record<string, unknown>} */
-  let config;
-  try {
-    const answer = await within(
-      get(new URL('/client-config.json', site), { cache: 'no-store', credentials: 'omit', referrerPolicy: 'no-referrer', signal }),
-      ANSWER_TIMEOUT_MS,
-      signal,
-    );
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    config = asObject(await answer.json()) ?? {};
-  } catch (cause) {
-    throwIfAborted(signal);
-    throw new AnonCamError(globalThis.navigator?.onLine === false ? 'offline' : 'site', { cause });
-  }
-  const where = asObject(config.webtransport);
-  if (config.protocol !== 1 || typeof where?.url !== 'string') throw new AnonCamError('site', { cause: 'client-config.json' });
-  const hashes = where.serverCertificateHashes;
-  return {
-    state: config.state,
-    endpoint: {
-      url: where.url,
-      serverCertificateHashes: Array.isArray(hashes) ? hashes.filter((hash) => typeof hash === 'string').slice(0, 4) : undefined,
-    },
-  };
+function refusal({ state, paused }) {
+  if (state === 'draining') return new AnonCamError('draining');
+  return paused.includes('new') ? new AnonCamError('paused', { reason: 'new' }) : new AnonCamError('full');
 }
-
-/**
- * A number of people, 0 if it is anything else.
- * @param {unknown} value
- */
-export const count = (value) => (typeof value === 'number' && value >= 0 ? Math.floor(value) : 0);
-
-/**
- * @param {unknown} value
- * @returns {Record<string, unknown>|null}
- */
-export const asObject = (value) =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? /** @type {Record<string, unknown>} */ (value) : null;

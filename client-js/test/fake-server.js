@@ -1,9 +1,12 @@
-// A server of PROTOCOL.md in memory, with a WebTransport double as its front. For tests: it can tamper, cut, drain and close.
+// A server of PROTOCOL.md in memory, with doubles of WebTransport and WebSocket as its fronts. For tests: it can tamper, cut, drain and close.
 
-import { decodeJson, encodeFrame, encodeJson, encodeRelayed, FrameReader, FrameType as T } from '../src/frames.js';
+import { fakeWebSocket, fakeWebTransport } from './fake-fronts.js';
+import { decodeJson, encodeFrame, encodeJson, encodeRelayed, FrameType as T } from '../src/frames.js';
 
 /** @typedef {{chat: number, role: string, mode: string, people: Person[]}} FakeChat */
 /** @typedef {(from: Person, type: number, opaque: Uint8Array) => Uint8Array[]} Tamper */
+
+/** @typedef {import('./fake-fronts.js').Pipe} Pipe */
 
 class Person {
   /** @type {Pipe|null} */ pipe = null;
@@ -28,35 +31,6 @@ class Person {
   }
 }
 
-/** One WebTransport session as the server sees it. */
-class Pipe {
-  /** @type {Person|null} */ person = null;
-  reader = new FrameReader();
-  open = true;
-  /** @type {(info: object) => void} */ resolveClosed = () => {};
-  /** @type {(error: Error) => void} */ rejectClosed = () => {};
-  /** @type {ReadableStreamDefaultController<Uint8Array>|null} */ toClient = null;
-  /** @param {Uint8Array} frame */
-  write(frame) {
-    if (!this.open) return;
-    // Two pieces, so that clients have to put frames together.
-    this.toClient?.enqueue(frame.subarray(0, 3));
-    this.toClient?.enqueue(frame.subarray(3));
-  }
-  /** @param {number} closeCode @param {string} reason */
-  close(closeCode, reason) {
-    if (!this.open) return;
-    this.open = false;
-    this.toClient?.close();
-    this.resolveClosed({ closeCode, reason });
-  }
-  cut() {
-    this.open = false;
-    this.toClient?.error(new Error('connection lost'));
-    this.rejectClosed(new Error('connection lost'));
-  }
-}
-
 export class FakeServer {
   /** @type {Person[]} */ people = [];
   /** @type {{type: number, opaque: Uint8Array, from: Person}[]} */ relayed = [];
@@ -64,49 +38,36 @@ export class FakeServer {
   /** @type {{code: number, reason: string}|null} */ refuse = null;
   state = 'open';
   reachable = true;
+  /** What becomes of a WebTransport session: it opens, gets no answer (a network without UDP), or fails at once. @type {'open'|'silent'|'failing'} */
+  udp = 'open';
+  /** Whether the fallback is served, and how long a socket takes to open. */
+  webSocket = false;
+  webSocketMs = 0;
+  /** What client-config.json says beside. */
+  says = {};
+  /** A challenge that a HELLO without this proof is refused with. @type {{challenge: unknown, proof: string}|null} */
+  work = null;
   /** Reads, and never answers. */
   silent = false;
+  /** WebTransport sessions and WebSockets that were tried. */
   sessions = 0;
+  sockets = 0;
+  /** Those given up or closed by the client. */
+  closedByClient = 0;
   /** @type {number[]} */ types = [];
   #nextChat = 0xfffffff0;
   #tokens = 0;
 
   get options() {
-    return { site: 'http://site.test', WebTransport: this.webTransport(), fetch: this.fetch, random: () => 0 };
+    return { site: 'http://site.test', WebTransport: fakeWebTransport(this), WebSocket: fakeWebSocket(this), fetch: this.fetch, random: () => 0 };
   }
 
   fetch = /** @type {any} */ (async () => {
     if (!this.reachable) throw new TypeError('fetch failed');
-    const config = { protocol: 1, online: 2, state: this.state, webtransport: { url: 'https://server.test/v1', serverCertificateHashes: ['AAAA'] } };
-    return { ok: true, json: async () => config };
+    const websocket = this.webSocket ? { websocket: { url: 'wss://server.test/v1' } } : {};
+    const webtransport = { url: 'https://server.test/v1', serverCertificateHashes: ['AAAA'] };
+    return { ok: true, json: async () => ({ protocol: 1, online: 2, state: this.state, webtransport, ...websocket, ...this.says }) };
   });
-
-  /** @returns {any} */
-  webTransport() {
-    const server = this;
-    return class {
-      /** @type {Promise<object>} */ closed;
-      ready;
-      pipe = new Pipe();
-      constructor() {
-        this.closed = new Promise((resolve, reject) => Object.assign(this.pipe, { resolveClosed: resolve, rejectClosed: reject }));
-        this.ready = server.reachable ? Promise.resolve() : Promise.reject(new Error('no route'));
-        server.sessions += 1;
-      }
-      async createBidirectionalStream() {
-        const { pipe } = this;
-        const readable = new ReadableStream({ start: (controller) => void (pipe.toClient = controller) });
-        const writable = new WritableStream({ write: (bytes) => server.#bytes(pipe, bytes) });
-        if (server.refuse) pipe.close(server.refuse.code, server.refuse.reason);
-        return { readable, writable };
-      }
-      close({ closeCode = 0, reason = '' } = {}) {
-        if (!this.pipe.open) return;
-        this.pipe.close(closeCode, reason);
-        server.#gone(this.pipe);
-      }
-    };
-  }
 
   /** The people, in the order in which they said HELLO. @param {number} index */
   person(index) {
@@ -117,7 +78,7 @@ export class FakeServer {
   cut(person) {
     const { pipe } = person;
     pipe?.cut();
-    if (pipe) this.#gone(pipe);
+    if (pipe) this.gone(pipe);
   }
 
   /** Everything is forgotten, as when the process starts again. */
@@ -127,7 +88,7 @@ export class FakeServer {
   }
 
   /** @param {Pipe} pipe @param {Uint8Array} bytes */
-  #bytes(pipe, bytes) {
+  bytes(pipe, bytes) {
     if (!pipe.open) throw new Error('closed');
     for (const { type, payload } of pipe.reader.push(bytes)) {
       this.types.push(type);
@@ -140,6 +101,7 @@ export class FakeServer {
 
   /** @param {Pipe} pipe @param {any} hello */
   #hello(pipe, hello) {
+    if (this.work && hello.work !== this.work.proof) return pipe.close(3, JSON.stringify({ message: 'Prove it.', retry_after_ms: 1000, work: this.work.challenge }));
     const old = this.people.find((one) => one.token === hello.resume);
     const person = old ?? new Person(this);
     if (!old) this.people.push(person);
@@ -226,7 +188,7 @@ export class FakeServer {
   }
 
   /** @param {Pipe} pipe */
-  #gone(pipe) {
+  gone(pipe) {
     const { person } = pipe;
     if (person?.pipe !== pipe) return;
     person.pipe = null;

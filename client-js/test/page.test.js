@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { LANGUAGES } from '../app/ui/languages.js';
+import { EMOJI } from '../src/emoji.js';
 
 const app = fileURLToPath(new URL('../app/', import.meta.url));
 const read = (/** @type {string} */ path) => readFileSync(join(app, path), 'utf8');
@@ -28,6 +29,14 @@ for (const folder of ['i18n', 'i18n/pages']) {
     });
   }
 }
+
+test('the emoji of the safety code have a name in every language, each another', () => {
+  for (const language of LANGUAGES_TESTED.filter((tag) => tag !== 'en')) {
+    const names = JSON.parse(read(`i18n/emoji/${language}.json`));
+    assert.equal(names.length, EMOJI.length, language);
+    assert.equal(new Set(names.map((/** @type {string} */ name) => name.trim()).filter(Boolean)).size, EMOJI.length, language);
+  }
+});
 
 test('the English written into the pages is the English of the catalogue', () => {
   const texts = { ...JSON.parse(read('i18n/en.json')), ...JSON.parse(read('i18n/pages/en.json')) };
@@ -59,7 +68,7 @@ test('every text that the page asks for exists, and every one that exists is ask
   const texts = JSON.parse(read('i18n/en.json'));
   const code = sources(join(app, 'ui')).map((path) => readFileSync(path, 'utf8')).join('\n') + read('index.html');
   for (const [, key] of code.matchAll(/\bt\('(\w+)'/g)) assert.ok(texts[key], key);
-  const families = /^(error|over|report|quality|badge)_/;
+  const families = /^(error|over|report|quality|badge|paused|banned|via)_/;
   for (const key of Object.keys(texts)) assert.ok(families.test(key) || code.includes(`'${key}'`) || code.includes(`"${key}"`), `${key} is never shown`);
 });
 

@@ -1,12 +1,15 @@
 // People for tests: an AnonCam with a record of its events.
 
+import { after } from 'node:test';
 import { AnonCam } from '../src/index.js';
 
 /** @type {Set<AnonCam>} */
 const open = new Set();
+// Their timers would keep the process.
+after(() => open.forEach((cam) => cam.close()));
 
 const EVENTS = [
-  'connection', 'waiting', 'matched', 'secure', 'message', 'delivered', 'typing', 'media', 'stranger', 'detached', 'ended', 'warning',
+  'site', 'connection', 'waiting', 'matched', 'secure', 'message', 'delivered', 'typing', 'media', 'stranger', 'detached', 'ended', 'warning',
   'notice', 'error', 'draining', 'video', 'stream', 'path', 'quality',
 ];
 

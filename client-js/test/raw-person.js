@@ -13,7 +13,7 @@ export class RawPerson {
 
   /** @param {import('./fake-server.js').FakeServer} server */
   constructor(server) {
-    this.session = new (server.webTransport())();
+    this.session = new server.options.WebTransport();
   }
 
   /** @param {string} mode */

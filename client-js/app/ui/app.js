@@ -2,12 +2,13 @@
 
 import { AnonCam } from '../../src/index.js';
 import { clearConversation, enableInput, setUpConversation, showDelivered, showMessage, showTyping } from './conversation.js';
-import { closeDialog, dialogOpen, openMore, openReport, openSafety } from './dialogs.js';
+import { closeDialog, dialogOpen, openMore, openReport } from './dialogs.js';
 import { $, announce, showView } from './dom.js';
 import { t } from './i18n.js';
 import { forgetWishes, setUpLanding } from './landing.js';
+import { showNotices } from './notices.js';
 import { showBadge, showHint, showPhase, showReportable, showStatus, showTitle } from './stage.js';
-import { errorWords, listWords, onlineWords, retryAfterMs } from './words.js';
+import { duration, errorWords, listWords, onlineWords, retryAfterMs } from './words.js';
 
 /** Next is ignored for so long after a match: a late tap was meant for the one before. */
 const NEXT_GUARD_MS = 600;
@@ -58,8 +59,8 @@ export class App {
     $('stop').addEventListener('click', () => this.stop());
     $('block').addEventListener('click', () => this.#block());
     $('report').addEventListener('click', () => openReport((reason) => this.#report(reason)));
-    $('safety').addEventListener('click', () => void openSafety(this.#cam?.safetyCode ?? null));
-    $('more').addEventListener('click', () => openMore(this.#settings));
+    $('safety').addEventListener('click', () => void import('./safety.js').then(({ openSafety }) => openSafety(this.#cam?.safetyCode ?? null)).catch(() => {}));
+    $('more').addEventListener('click', () => openMore(this.#settings, this.#cam?.over ?? null));
     document.addEventListener('keydown', (event) => this.#key(event));
     addEventListener('popstate', () => document.body.dataset.view !== 'landing' && this.leave());
     addEventListener('pagehide', () => this.#forget());
@@ -174,9 +175,11 @@ export class App {
     if (this.#cam) return this.#cam;
     const cam = this.#makeCam();
     this.#cam = cam;
+    cam.on('site', showNotices);
     cam.on('waiting', ({ online, estimateMs }) => {
       const words = [onlineWords(online)];
-      if (estimateMs !== null) words.push(t('estimate', { s: Math.max(1, Math.round(estimateMs / 1000)) }));
+      if (estimateMs !== null) words.push(t('estimate', { time: duration(estimateMs) }));
+      if (cam.over === 'websocket') words.push(t('via_websocket'));
       if (this.#wishes.strict) words.push(t('search_strict'));
       showHint(words.join(' · '));
     });
@@ -224,9 +227,9 @@ export class App {
     if (!stays) this.#later(4_000, () => document.body.dataset.phase === 'chat' && !this.#detached && showHint(this.#sharedWords));
   }
 
-  /** @param {'up'|'reconnecting'|'down'} state */
+  /** @param {import('../../src/index.js').AnonCamEvents['connection']['state']} state */
   #connection(state) {
-    if (document.body.dataset.phase === 'searching' && state !== 'down') showHint(t('connecting'));
+    if (document.body.dataset.phase === 'searching' && state !== 'down') showHint(t(state === 'proving' ? 'proving' : 'connecting'));
     else if (document.body.dataset.phase !== 'chat' || this.#detached) return;
     else if (state === 'reconnecting') this.#aside(t('reconnecting'), true);
     else if (state === 'up') this.#aside(t('reconnected'), false);

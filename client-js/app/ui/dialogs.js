@@ -9,7 +9,7 @@ const REASONS = /** @type {const} */ (['minor', 'sexual', 'harassment', 'spam', 
  * @param {string} title
  * @param {...Node} content
  */
-function open(title, ...content) {
+export function openDialog(title, ...content) {
   const dialog = $('dialog', HTMLDialogElement);
   $('dialog-title').textContent = title;
   $('dialog-body').replaceChildren(...content);
@@ -32,35 +32,24 @@ export function openReport(report) {
     closeDialog();
     report(reason);
   };
-  open(t('report_title'), ...REASONS.map((reason) => button(t(`report_${reason}`), choose(reason))), el('p', { class: 'hint' }, t('report_text')));
+  openDialog(t('report_title'), ...REASONS.map((reason) => button(t(`report_${reason}`), choose(reason))), el('p', { class: 'hint' }, t('report_text')));
 }
 
-/** @param {number[]|null} code */
-export async function openSafety(code) {
-  const { EMOJI } = await import('../../src/emoji.js');
-  const pictures = (code ?? []).map((index) => {
-    const [emoji, name] = EMOJI[index];
-    return el('li', {}, el('span', { 'aria-hidden': 'true' }, emoji), name);
-  });
-  open(
-    t('safety'),
-    code ? el('ul', { class: 'code' }, ...pictures) : el('p', {}, t('safety_none')),
-    el('p', {}, t('safety_text')),
-    el('p', { class: 'hint' }, t('safety_limit')),
-  );
-}
-
-/** @param {{sound: boolean, autoNext: boolean}} settings changed in place */
-export function openMore(settings) {
+/**
+ * @param {{sound: boolean, autoNext: boolean}} settings changed in place
+ * @param {'webtransport'|'websocket'|null} over what carries the session
+ */
+export function openMore(settings, over) {
   const choice = (/** @type {'sound'|'autoNext'} */ name, /** @type {string} */ label) => {
     const box = el('input', { type: 'checkbox', checked: settings[name], autocomplete: 'off' });
     box.addEventListener('change', () => void (settings[name] = box.checked));
     return el('label', { class: 'choice' }, box, label);
   };
-  open(t('more'), choice('sound', t('sound_setting')), choice('autoNext', t('autonext_setting')), el('p', { class: 'hint' }, t('autonext_text')));
+  const connection = over ? [el('p', { class: 'hint' }, t(`via_${over}_text`))] : [];
+  openDialog(t('more'), choice('sound', t('sound_setting')), choice('autoNext', t('autonext_setting')), el('p', { class: 'hint' }, t('autonext_text')), ...connection);
 }
 
 /** @param {Node} content */
 export function openDevices(content) {
-  open(t('devices'), content);
+  openDialog(t('devices'), content);
 }
