@@ -4,6 +4,7 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,10 +14,14 @@ const TYPES = {
   '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8',
   '.json': 'application/json', '.svg': 'image/svg+xml', '.txt': 'text/plain; charset=utf-8',
 };
-export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+export const CSP = [
+  "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:", "media-src 'self' blob:", "connect-src 'self'", "base-uri 'none'",
+  "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", 'trusted-types anoncam-work',
+].join('; ');
 
 /** The file behind a path of the site; null if there is none. */
 function fileOf(path) {
+  if (path === '/fixtures/axe.min.js') return createRequire(import.meta.url).resolve('axe-core/axe.min.js');
   const safe = normalize(path).replace(/^(\.\.[/\\])+/, '');
   if (safe.startsWith('/src/')) return join(client, safe);
   if (safe.startsWith('/fixtures/')) return join(fixtures, safe.slice(10));
@@ -39,7 +44,7 @@ export function servePage(port = 0, behind = '') {
     if (!file || !existsSync(file)) return response.writeHead(404).end();
     response.setHeader('Content-Type', TYPES[extname(file)] ?? 'application/octet-stream');
     response.setHeader('Content-Security-Policy', policy);
-    response.setHeader('Cache-Control', 'no-store');
+    response.setHeader('Cache-Control', extname(file) === '.html' ? 'no-store' : 'max-age=600');
     if (url.pathname === '/' && url.searchParams.has('state')) {
       const page = await readFile(file, 'utf8');
       return response.end(page.replace('src="/main.js"', 'src="/fixtures/states.js"'));
