@@ -5,10 +5,12 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# --- programs from the distribution: browsers, a TURN relay, an instruction counter
+# --- programs from the distribution: browsers, a display without a screen, a TURN relay, an instruction counter
 declare -A package_of=(
   [chromium]=chromium
   [firefox-esr]=firefox-esr
+  [WebKitWebDriver]=webkit2gtk-driver
+  [Xvfb]=xvfb
   [turnserver]=coturn
   [valgrind]=valgrind
   [node]=nodejs
@@ -18,6 +20,8 @@ missing=()
 for program in "${!package_of[@]}"; do
   command -v "$program" > /dev/null || missing+=("${package_of[$program]}")
 done
+# Letters of every language of the page: a state is measured with its real words.
+[ -n "$(fc-list :lang=hi 2> /dev/null)" ] || missing+=(fontconfig fonts-noto-core)
 if [ "${#missing[@]}" -gt 0 ]; then
   if ! command -v apt-get > /dev/null; then
     say "please install: ${missing[*]}"

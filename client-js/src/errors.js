@@ -3,7 +3,7 @@
 /**
  * @typedef {'unsupported'|'offline'|'site'|'unreachable'|'no_way'|'full'|'draining'|'rate_limited'|'banned'|'idle'|'lost'
  *   |'protocol'|'too_large'|'internal'|'aborted'|'closed'|'text_too_long'|'busy'|'no_chat'|'no_stranger'
- *   |'no_relay'|'bad_request'|'paused'|'unknown_work'|'denied'|'no_device'|'in_use'|'insecure'} ErrorCode
+ *   |'no_relay'|'no_webrtc'|'bad_request'|'paused'|'unknown_work'|'denied'|'no_device'|'in_use'|'insecure'} ErrorCode
  */
 
 /** @type {Record<ErrorCode, string>} */
@@ -29,6 +29,7 @@ const ADVICE = {
   no_chat: 'There is no chat to send to. Call find() first.',
   no_stranger: 'There is nobody to report: no chat is on, and the last one ended over a minute ago.',
   no_relay: 'Hidden needs a relay, and none works here. Try again later, or choose Direct.',
+  no_webrtc: 'This browser makes no video connections: WebRTC is missing or switched off. Text works.',
   bad_request: 'A value was out of range.',
   paused: 'The operator has turned this off for a while. Try again later.',
   unknown_work: 'The server asks for a proof that this client does not know. Reload to get the current version.',

@@ -130,6 +130,7 @@ export class AnonCam extends EventTarget {
   find({ signal, ...options }) {
     this.#assertOpen();
     this.#settle(new AnonCamError('aborted', { message: 'Replaced by another search.' }));
+    if (options.mode === 'video' && !(this.#options.RTCPeerConnection ?? globalThis.RTCPeerConnection)) throw new AnonCamError('no_webrtc');
     this.#last = options;
     /** @type {Promise<Stranger>} */
     const found = new Promise((resolve, reject) => {
@@ -269,6 +270,7 @@ export class AnonCam extends EventTarget {
 
   /** @param {import('./chat.js').Chat} chat */
   async #makePeer(chat) {
+    const { RTCPeerConnection = globalThis.RTCPeerConnection } = this.#options;
     const { Peer } = await import('./peer.js');
     const peer = new Peer({
       polite: chat.role === 'answerer',
@@ -277,7 +279,7 @@ export class AnonCam extends EventTarget {
       stream: this.#stream ?? new MediaStream(),
       signal: (value) => chat.signal(value),
       emit: (name, detail) => this.#session.chat === chat && this.#peerEvent(chat, name, detail),
-      RTCPeerConnection: this.#options.RTCPeerConnection,
+      RTCPeerConnection,
     });
     if (this.#session.chat === chat) this.#peer = peer;
     return peer;

@@ -24,7 +24,7 @@ const MAX_CANDIDATES = 64;
  * @property {MediaStream} stream own tracks
  * @property {(value: object) => void} signal
  * @property {(name: 'stream'|'path'|'quality'|'connected'|'interrupted'|'failed'|'no_relay', detail: object) => void} emit
- * @property {typeof RTCPeerConnection} [RTCPeerConnection]
+ * @property {typeof RTCPeerConnection} RTCPeerConnection
  */
 
 export class Peer {
@@ -49,8 +49,7 @@ export class Peer {
   /** @param {PeerOptions} options */
   constructor(options) {
     this.#options = options;
-    const { RTCPeerConnection: Native = globalThis.RTCPeerConnection } = options;
-    this.#connection = new Native(this.#configuration(options.ice));
+    this.#connection = new options.RTCPeerConnection(this.#configuration(options.ice));
     this.#listen();
     if (options.hidden) this.#awaitRelay();
     if (!options.polite && !(options.hidden && !hasRelay(options.ice))) this.#offerTracks();

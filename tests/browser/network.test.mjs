@@ -1,4 +1,4 @@
-// What the network does: a cut and its end, a slow path, a path that is closed to UDP.
+// What the network does to WebTransport: a cut and its end, a slow path, a path that is closed to UDP. The other way in is websocket.test.mjs.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -12,7 +12,7 @@ const world = useWorld({
   firefox: true,
   settings: async () => {
     publicPort = await freeUdpPort();
-    return { ANONCAM_PUBLIC_URL: `https://127.0.0.1:${publicPort}` };
+    return { ANONCAM_PUBLIC_URL: `https://127.0.0.1:${publicPort}`, ANONCAM_MAX_WEBSOCKETS: '0' };
   },
 });
 

@@ -39,7 +39,7 @@ export function servePage(port = 0, behind = '') {
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
     if (behind && url.pathname === '/client-config.json') return passOn(`${behind}/client-config.json`, response);
-    if (behind && policy === CSP) policy = CSP.replace("connect-src 'self'", `connect-src 'self' ${await chatOrigin(behind)}`);
+    if (behind && policy === CSP) policy = CSP.replace("connect-src 'self'", `connect-src 'self' ${await chatOrigins(behind)}`);
     const file = fileOf(url.pathname);
     if (!file || !existsSync(file)) return response.writeHead(404).end();
     response.setHeader('Content-Type', TYPES[extname(file)] ?? 'application/octet-stream');
@@ -63,7 +63,11 @@ async function passOn(address, response) {
   response.writeHead(answer.status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(await answer.text());
 }
 
-const chatOrigin = async (behind) => new URL((await (await fetch(`${behind}/client-config.json`)).json()).webtransport.url).origin;
+/** Where the page may connect to; the WebSocket is on the site's own origin in the product, and behind it here. */
+async function chatOrigins(behind) {
+  const { webtransport, websocket } = await (await fetch(`${behind}/client-config.json`)).json();
+  return [webtransport, websocket].filter(Boolean).map(({ url }) => new URL(url).origin).join(' ');
+}
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { origin } = await servePage(Number(process.argv[2] ?? 0));

@@ -1,6 +1,6 @@
 // The story of a visit: start, search, chat, next, stop. Decides; the other files draw.
 
-import { AnonCam } from '../../src/index.js';
+import { AnonCam, AnonCamError } from '../../src/index.js';
 import { clearConversation, enableInput, setUpConversation, showDelivered, showMessage, showTyping } from './conversation.js';
 import { closeDialog, dialogOpen, openMore, openReport } from './dialogs.js';
 import { $, announce, showView } from './dom.js';
@@ -74,6 +74,7 @@ export class App {
     this.#wishes = wishes;
     history.pushState(null, '');
     if (wishes.mode === 'text') return this.search();
+    if (!globalThis.RTCPeerConnection) return this.#failed(new AnonCamError('no_webrtc'));
     try {
       const { Video } = await import('./video.js');
       this.#video ??= new Video({ changed: (stream, state) => this.#cam?.useMedia(stream, state) });
@@ -321,11 +322,12 @@ export class App {
     showPhase('problem', this.#wishes.mode);
     showReportable(this.#cam?.canReport ?? false);
     document.body.dataset.problem = code;
-    const again = code === 'protocol'
+    const again = code === 'protocol' || code === 'unknown_work'
       ? { label: t('reload'), run: () => location.reload() }
       : { label: t('try_again'), run: () => this.search() };
     const back = { label: t('back'), run: () => history.back() };
-    showStatus(title, text, code === 'unsupported' || code === 'banned' ? [{ ...back, kind: 'primary' }] : [again, back]);
+    const inVain = code === 'unsupported' || code === 'no_webrtc' || (code === 'banned' && error?.retryAfterMs !== 0);
+    showStatus(title, text, inVain ? [{ ...back, kind: 'primary' }] : [again, back]);
     const wait = error ? retryAfterMs(error) : null;
     if (wait !== null) this.#later(wait, () => this.search());
   }
