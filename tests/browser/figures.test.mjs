@@ -1,17 +1,24 @@
 // The page's figures: bytes of the first view, first paint, Lighthouse, and that a site sends exactly the published files.
+// Times are taken beside those of the machine in the same run, so that other work on it does not fail them.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import lighthouse from 'lighthouse';
+import lighthouse, { defaultConfig } from 'lighthouse';
 import { compressedBytes, firstView, LIMIT_BYTES } from './budget.mjs';
 import { launchChromium } from './browsers.mjs';
 import { freeTcpPort } from './server.mjs';
 import { useWorld } from './world.mjs';
 
 const FIRST_PAINT_MS = 500;
+/** First paint of plain text, and Lighthouse's benchmark index, on the project's machine when nothing else runs there. */
+const PLAIN_PAINT_MS = 60;
+const QUIET_BENCHMARK_INDEX = 3_500;
+const PRESET_SLOWDOWN = 4;
+const LIGHTHOUSE_RUNS = 6;
+const PATIENCE_MS = 30_000;
 const world = useWorld();
 
 test(`the first view has at most ${LIMIT_BYTES} bytes of JavaScript and CSS, as sent`, async () => {
@@ -26,38 +33,48 @@ test(`the first view has at most ${LIMIT_BYTES} bytes of JavaScript and CSS, as 
   assert.ok(Math.max(bytes, alone) <= LIMIT_BYTES);
 });
 
-test(`first contentful paint: printed, ${FIRST_PAINT_MS} ms is the aim, four times that fails`, async () => {
-  const times = [];
-  for (let round = 0; round < 5; round += 1) {
-    const ann = await world.inChromium(`Ann${round}`);
-    await ann.until(() => performance.getEntriesByName('first-contentful-paint').length > 0, 'painted');
-    times.push(await ann.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
-    await world.leave();
+/** Milliseconds to the first contentful paint of a path, in a profile of its own. */
+async function firstPaint(path) {
+  const context = await world.chromium.newContext();
+  const page = await context.newPage();
+  await page.goto(world.server.origin + path);
+  await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length > 0, null, { timeout: PATIENCE_MS });
+  const ms = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
+  await context.close();
+  return ms;
+}
+
+test(`first contentful paint under ${FIRST_PAINT_MS} ms, on a machine that paints a line of plain text in ${PLAIN_PAINT_MS} ms`, async () => {
+  const [plain, page] = [[], []];
+  for (let round = 0; round < 7; round += 1) {
+    plain.push(await firstPaint('/healthz'));
+    page.push(await firstPaint('/'));
   }
-  times.sort((a, b) => a - b);
-  console.log(`# first contentful paint: ${Math.round(times[0])} ms at best, ${Math.round(times[2])} ms in the median of 5`);
-  // The figure is what is printed. A busy machine may take longer; four times as long would be the page's own fault.
-  assert.ok(times[0] < 4 * FIRST_PAINT_MS);
+  const [plainMs, pageMs] = [Math.min(...plain), Math.min(...page)];
+  const slowness = Math.max(1, plainMs / PLAIN_PAINT_MS);
+  console.log(`# first contentful paint, best of 7: ${pageMs.toFixed(0)} ms; a line of plain text from the same server: ${plainMs.toFixed(0)} ms`);
+  assert.ok(pageMs < FIRST_PAINT_MS * slowness, `${pageMs} ms on a machine that is ${slowness.toFixed(1)} times slower than the quiet one`);
 });
 
-test('Lighthouse, mobile preset: 100 in accessibility and best practices; performance is printed, under 90 fails', async () => {
+test('Lighthouse, mobile preset: 100 in performance, accessibility and best practices', async () => {
   const port = await freeTcpPort();
   const browser = await launchChromium([`--remote-debugging-port=${port}`]);
   try {
-    const run = async () => {
-      const { lhr } = await lighthouse(world.server.origin, { port, onlyCategories: ['performance', 'accessibility', 'best-practices'], logLevel: 'silent' });
+    // The preset slows the processor down four times, from what a desktop does. One that other work holds up is slow already: it is slowed down less.
+    const run = async (cpuSlowdownMultiplier) => {
+      const throttling = { ...defaultConfig.settings.throttling, cpuSlowdownMultiplier };
+      const { lhr } = await lighthouse(world.server.origin, { port, onlyCategories: ['performance', 'accessibility', 'best-practices'], throttling, logLevel: 'silent' });
       const scores = Object.fromEntries(Object.values(lhr.categories).map(({ id, score }) => [id, Math.round(score * 100)]));
       const missed = Object.values(lhr.audits).filter(({ score, scoreDisplayMode }) => score !== null && score < 1 && scoreDisplayMode !== 'informative').map(({ id, displayValue }) => `${id} ${displayValue ?? ''}`);
-      return { scores, missed };
+      return { scores, missed, cpuSlowdownMultiplier, benchmarkIndex: lhr.environment.benchmarkIndex };
     };
-    // Performance is a measurement on a shared machine: the best of three is printed, and a slow machine is no failure.
-    const runs = [await run()];
-    while (runs.length < 3 && runs.at(-1).scores.performance < 100) runs.push(await run());
+    const runs = [await run(PRESET_SLOWDOWN)];
+    while (runs.length < LIGHTHOUSE_RUNS && runs.at(-1).scores.performance < 100) {
+      runs.push(await run(Math.max(1, PRESET_SLOWDOWN * Math.min(1, runs.at(-1).benchmarkIndex / QUIET_BENCHMARK_INDEX))));
+    }
     const best = runs.sort((a, b) => b.scores.performance - a.scores.performance)[0];
-    console.log(`# Lighthouse: ${JSON.stringify(best.scores)}`);
-    const { performance, ...rest } = best.scores;
-    assert.deepEqual(rest, { accessibility: 100, 'best-practices': 100 }, best.missed.join('\n'));
-    assert.ok(performance >= 90, best.missed.join('\n'));
+    console.log(`# Lighthouse: ${JSON.stringify(best.scores)} at a slowdown of ${best.cpuSlowdownMultiplier.toFixed(1)}, benchmark index ${best.benchmarkIndex.toFixed(0)}, ${runs.length} runs`);
+    assert.deepEqual(best.scores, { performance: 100, accessibility: 100, 'best-practices': 100 }, best.missed.join('\n'));
   } finally {
     await browser.close();
   }
