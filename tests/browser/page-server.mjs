@@ -40,6 +40,7 @@ export function servePage(port = 0, behind = '') {
     const url = new URL(request.url ?? '/', 'http://localhost');
     if (behind && url.pathname === '/client-config.json') return passOn(`${behind}/client-config.json`, response);
     if (behind && policy === CSP) policy = CSP.replace("connect-src 'self'", `connect-src 'self' ${await chatOrigins(behind)}`);
+    if (url.pathname === '/healthz') return response.setHeader('Content-Type', 'text/plain').end('open');
     const file = fileOf(url.pathname);
     if (!file || !existsSync(file)) return response.writeHead(404).end();
     response.setHeader('Content-Type', TYPES[extname(file)] ?? 'application/octet-stream');
