@@ -319,6 +319,10 @@ fn with_preset(kind: Kind, args: RunArgs) -> Result<Options, String> {
     };
     let preset: Options = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
     let mut options = args.options;
+    if options.fresh == Some(true) {
+        // Who arrives brings its own connection; a crowd beside it has to be asked for.
+        options.connections = options.connections.or(Some(0));
+    }
     // --connections on the command line goes before a preset's stages.
     if options.connections.is_some() && options.stages.is_none() {
         options.stages = options.connections.map(|connections| vec![connections]);

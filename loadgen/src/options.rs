@@ -58,7 +58,10 @@ options! {
     /// Local addresses to connect from, in turn: a list, or a range as 127.1.0.1-127.1.0.250
     #[arg(long, value_delimiter = ',', help_heading = "Target")]
     source_addr: Vec<String>,
-    /// How to connect: wt (WebTransport), or ws-matchbox for the peer `matchbox_server` (connect, idle, relay)
+    /// The WebSocket URL itself (ws:// or wss://), with --transport ws
+    #[arg(long, help_heading = "Target")]
+    websocket_url: String,
+    /// How to connect: wt (WebTransport), ws (WebSocket), or ws-matchbox for the peer `matchbox_server`
     #[arg(long, help_heading = "Target")]
     transport: String,
     /// Arrivals a second (relay: frames a second)
@@ -76,6 +79,9 @@ options! {
     /// Closed loop instead of a schedule: this many operations at a time (relay: frames in flight a pair)
     #[arg(long, help_heading = "Load")]
     closed: u32,
+    /// pair, signal: every arrival is a new connection, and connecting is a part of what is timed
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Load")]
+    fresh: bool,
     /// Sessions opened before the schedule starts
     #[arg(long, help_heading = "Load")]
     connections: u64,

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::net::Transport;
 use crate::options::Options;
+use crate::run::machine;
 use crate::schedule::{Schedule, Segment, Spacing};
 use crate::span::Span;
+use crate::tcp::matchbox::STAMP_CHARACTERS;
 use crate::time::{Nanos, SECOND};
 
 /// What kind of load.
@@ -70,6 +73,8 @@ pub struct Settings {
     pub spacing: Spacing,
     /// Operations at a time instead of a schedule.
     pub closed: Option<u32>,
+    /// Whether every arrival of pair and signal is a new connection.
+    pub fresh: bool,
     /// Numbers of sessions to open before the schedule, stage by stage.
     pub stages: Vec<u64>,
     /// Handshakes at a time.
@@ -117,6 +122,7 @@ impl Settings {
             segments: segments(kind, options, warmup + duration),
             spacing: options.spacing.unwrap_or(Spacing::Poisson),
             closed: options.closed,
+            fresh: options.fresh.unwrap_or(false),
             stages: stages(options),
             in_flight: options.in_flight.unwrap_or(64),
             warmup_ns: nanos(options.warmup, 0.0),
@@ -154,6 +160,29 @@ impl Settings {
         self.warmup_ns + self.duration_ns
     }
 
+    /// Whether a transport can carry this load; an error says what to change.
+    pub fn suit(&self, transport: Transport) -> Result<(), String> {
+        if transport == Transport::WebTransport {
+            return Ok(());
+        }
+        machine::allow_open_files(self.connections())?;
+        if transport != Transport::Matchbox {
+            return Ok(());
+        }
+        let served = matches!(self.kind, Kind::Connect | Kind::Idle | Kind::Relay) || self.fresh;
+        match () {
+            () if !served => Err(format!(
+                "matchbox_server pairs who connects, so it can serve connect, idle and relay, and {} only with --fresh",
+                Kind::Pair.name()
+            )),
+            () if self.threads > 1 => Err("--transport ws-matchbox needs --threads 1: a pair has to be in one".into()),
+            () if self.size < STAMP_CHARACTERS => {
+                Err(format!("--transport ws-matchbox needs --size {STAMP_CHARACTERS} or more: its messages are text"))
+            }
+            () => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let wrong = |what: &str| Err(what.to_string());
         if self.threads == 0 || self.threads > 256 {
@@ -177,8 +206,11 @@ impl Settings {
         if self.interval_ns < SECOND / 10 {
             return wrong("--interval must be at least 100ms");
         }
+        if self.fresh && !matches!(self.kind, Kind::Pair | Kind::Signal) {
+            return wrong("--fresh is for pair and signal");
+        }
         let needs_pairs = matches!(self.kind, Kind::Pair | Kind::Relay | Kind::Signal | Kind::Churn);
-        if needs_pairs && self.connections() < 2 {
+        if needs_pairs && !self.fresh && self.connections() < 2 {
             return wrong("--connections must be at least 2: somebody has to meet somebody");
         }
         if [self.video_share, self.leave_share].iter().any(|share| !(0.0..=1.0).contains(share)) {

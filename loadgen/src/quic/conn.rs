@@ -1,6 +1,6 @@
 //! One connection of a load thread: QUIC below, WebTransport above, and what they make happen.
 //!
-//! In: calls of [`Net`](super::net::Net). Out: datagrams, and [`NetEvent`]s.
+//! In: calls of [`QuicNet`](super::net::QuicNet). Out: datagrams, and [`NetEvent`]s.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use quinn_proto::{ConnectionError, ConnectionHandle, Endpoint, Event, TransportErrorCode, VarInt};
 
-use super::net::{Gone, NetEvent, SessionId, Target, What};
 use super::socket::Socket;
 use super::wheel::UNARMED;
+use crate::net::{Gone, NetEvent, SessionId, Target, What};
 use crate::time::{now, to_instant};
 use crate::wt::session::{End, H3_NO_ERROR, Happened, Session};
 

@@ -14,6 +14,8 @@ use bytes::BytesMut;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 
 use crate::limits::MAX_BLOCKED_SENDS;
+use crate::net::Traffic;
+use crate::sleep;
 use crate::time::Nanos;
 
 /// Bytes of one receive buffer: the most that a GRO batch can hold.
@@ -52,8 +54,8 @@ pub struct Socket {
     state: UdpSocketState,
     buffers: Vec<u8>,
     blocked: VecDeque<Blocked>,
-    /// Datagrams given up because the socket stayed full.
-    pub dropped_sends: u64,
+    /// Datagrams so far; what the kernel dropped is asked for in [`Socket::traffic`].
+    traffic: Traffic,
     /// The longest time that a datagram of the last batch had waited in the kernel.
     pub receive_lag: Nanos,
 }
@@ -75,7 +77,7 @@ impl Socket {
             state,
             buffers: vec![0; RECEIVE_BUFFER_BYTES * BATCH_SIZE],
             blocked: VecDeque::new(),
-            dropped_sends: 0,
+            traffic: Traffic::default(),
             receive_lag: 0,
         })
     }
@@ -90,8 +92,13 @@ impl Socket {
         self.state.max_gso_segments()
     }
 
+    /// Datagrams so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { dropped_receives: self.kernel_drops(), ..self.traffic }
+    }
+
     /// Datagrams that the kernel dropped because this socket's buffer was full.
-    pub fn kernel_drops(&self) -> u64 {
+    fn kernel_drops(&self) -> u64 {
         let mut info = [0u32; MEMINFO_WORDS];
         let mut length = size_of_val(&info) as libc::socklen_t;
         // SAFETY: `info` has room for `length` bytes, and both live across the call.
@@ -122,6 +129,7 @@ impl Socket {
             let bytes = &slice[..meta.len];
             for datagram in bytes.chunks(meta.stride.max(1)) {
                 let contents = BytesMut::from(datagram);
+                self.traffic.received += 1;
                 take(Received { remote: meta.addr, local: meta.dst_ip, ecn: meta.ecn, contents });
             }
         }
@@ -130,6 +138,7 @@ impl Socket {
 
     /// Sends what a connection's `poll_transmit` made, now or when the socket has room.
     pub fn send(&mut self, transmit: &quinn_proto::Transmit, contents: &[u8], source: Option<IpAddr>) {
+        self.traffic.sent += contents.len().div_ceil(transmit.segment_size.unwrap_or(usize::MAX)) as u64;
         let ecn = transmit.ecn.and_then(|mark| EcnCodepoint::from_bits(mark as u8));
         let blocked = Blocked {
             destination: transmit.destination,
@@ -142,7 +151,7 @@ impl Socket {
             if self.blocked.len() < MAX_BLOCKED_SENDS {
                 self.blocked.push_back(Blocked { contents: contents.to_vec(), ..blocked });
             } else {
-                self.dropped_sends += 1;
+                self.traffic.dropped_sends += 1;
             }
         }
     }
@@ -160,16 +169,7 @@ impl Socket {
     /// Sleeps until something can be received (or, with sends held back, sent), at most `limit`.
     pub fn wait(&self, limit: Duration) {
         let events = if self.blocked.is_empty() { libc::POLLIN } else { libc::POLLIN | libc::POLLOUT };
-        let mut poll = libc::pollfd { fd: self.io.as_raw_fd(), events, revents: 0 };
-        let timeout = libc::timespec {
-            tv_sec: limit.as_secs().cast_signed(),
-            tv_nsec: i64::from(limit.subsec_nanos()),
-        };
-        // SAFETY: `poll` and `timeout` live across the call, the count is 1, and a null mask leaves signals alone.
-        #[allow(unsafe_code)]
-        unsafe {
-            libc::ppoll(&raw mut poll, 1, &raw const timeout, std::ptr::null());
-        }
+        sleep::until_ready(self.io.as_raw_fd(), events, limit);
     }
 
     /// `false` if the socket has no room.

@@ -187,7 +187,7 @@ fn write_row(out: &mut String, name: &str, row: &Summary) -> std::fmt::Result {
 /// A metric's name for people.
 pub const fn name(metric: Metric) -> &'static str {
     match metric {
-        Metric::Handshake => "QUIC handshake",
+        Metric::Handshake => "handshake",
         Metric::Open => "open (to WELCOME)",
         Metric::Pair => "pairing",
         Metric::PairWait => "earlier one waited",

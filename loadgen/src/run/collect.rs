@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::INTERRUPTED;
 use crate::limits::MAX_INTERVALS;
+use crate::net::Traffic;
 use crate::report::{Interval, main_metric};
 use crate::settings::Settings;
 use crate::stats::process::{Usage, usage};
@@ -42,7 +43,7 @@ struct Gauges {
     in_chat: u64,
     attempted: u64,
     undecided: u64,
-    dropped: (u64, u64),
+    traffic: Traffic,
 }
 
 /// All that the threads have reported.
@@ -148,9 +149,9 @@ impl Collector {
         self.gauges.iter().map(|gauges| gauges.in_chat).sum()
     }
 
-    /// Datagrams that the threads' sockets had no room for: on their way out, and on their way in.
-    pub fn dropped(&self) -> (u64, u64) {
-        self.gauges.iter().fold((0, 0), |sum, one| (sum.0 + one.dropped.0, sum.1 + one.dropped.1))
+    /// What passed through the threads' sockets so far.
+    pub fn traffic(&self) -> Traffic {
+        self.gauges.iter().fold(Traffic::default(), |sum, one| sum + one.traffic)
     }
 
     /// Whether `target` sessions were attempted and each is open or failed.
@@ -184,7 +185,7 @@ impl Collector {
             in_chat: report.in_chat,
             attempted: report.attempted.0,
             undecided: report.attempted.1,
-            dropped: report.dropped,
+            traffic: report.traffic,
         };
     }
 

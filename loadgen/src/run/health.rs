@@ -2,6 +2,7 @@
 
 use super::collect::Collector;
 use super::machine::udp_buffer_errors;
+use crate::net::Traffic;
 use crate::report::{Health, Phase, main_metric};
 use crate::settings::{Kind, Settings};
 use crate::stats::recorder::{Count, Metric};
@@ -51,7 +52,7 @@ pub fn verdict(settings: &Settings, opening: &Phase, measured: &Phase, collector
              the server was not the one to keep them"
         ));
     }
-    let (sends, receives) = collector.dropped();
+    let Traffic { dropped_sends: sends, dropped_receives: receives, .. } = collector.traffic();
     if sends + receives > 0 {
         findings.push(format!(
             "this program's sockets were full: {sends} datagrams could not be sent, {receives} not be received"

@@ -10,10 +10,10 @@ use crate::quic::verify::{Trust, tls_config};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The parts of an `http` or `https` URL.
+/// The parts of an `http`, `https`, `ws` or `wss` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// Whether it is `https`.
+    /// Whether it is `https` or `wss`.
     pub https: bool,
     /// Host name or address, without the brackets of IPv6.
     pub host: String,
@@ -28,9 +28,9 @@ impl Url {
     pub fn parse(text: &str) -> Result<Self, String> {
         let bad = |why: &str| format!("\"{text}\" is not a URL that can be used: {why}");
         let (https, rest) = match text.split_once("://") {
-            Some(("http", rest)) => (false, rest),
-            Some(("https", rest)) => (true, rest),
-            _ => return Err(bad("it has to start with http:// or https://")),
+            Some(("http" | "ws", rest)) => (false, rest),
+            Some(("https" | "wss", rest)) => (true, rest),
+            _ => return Err(bad("it has to start with http://, https://, ws:// or wss://")),
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = match authority.rsplit_once(':') {

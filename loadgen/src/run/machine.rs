@@ -79,6 +79,31 @@ pub fn pin(list: &str) -> Result<(), String> {
     if result == 0 { Ok(()) } else { Err(format!("--cpus {list}: {}", std::io::Error::last_os_error())) }
 }
 
+/// Open files beside the connections: files, standard streams, and connections that are on their way out.
+const SPARE_FILES: u64 = 200;
+
+/// Asks for as many open files as so many TCP connections need; an error says what the limit is.
+pub fn allow_open_files(connections: u64) -> Result<(), String> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` lives across both calls; the first fills it in, the second copies it.
+    #[allow(unsafe_code)]
+    let refused = unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            return Ok(());
+        }
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0
+    };
+    if refused || connections.saturating_add(SPARE_FILES) > limit.rlim_max {
+        return Err(format!(
+            "{connections} connections over TCP need as many open files and {SPARE_FILES} more, and the limit is {}: \
+             raise it (ulimit -n, as root) or open fewer",
+            limit.rlim_max
+        ));
+    }
+    Ok(())
+}
+
 /// Asks for timers as fine as the kernel has them; the default rounds every sleep up by 50 us.
 pub fn fine_timers() {
     // SAFETY: PR_SET_TIMERSLACK takes one number and concerns the calling thread alone.
@@ -96,6 +121,12 @@ mod tests {
     fn this_machine_has_a_cpu_memory_and_a_kernel() {
         let machine = Machine::here();
         assert!(machine.cpus >= 1 && machine.memory_bytes > 1 << 20 && !machine.kernel.is_empty());
+    }
+
+    #[test]
+    fn more_connections_than_files_are_refused_beforehand() {
+        assert!(allow_open_files(10).is_ok());
+        assert!(allow_open_files(u64::MAX).unwrap_err().contains("ulimit -n"));
     }
 
     #[test]

@@ -14,12 +14,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::matchbox;
 use crate::options::Options;
-use crate::quic::net::{Net, Target};
+use crate::net::{Net, Target, Transport};
+use crate::quic::net::QuicNet;
 use crate::report::{Phase, Report, SCHEMA, Stage, Used};
 use crate::settings::{Kind, Settings};
 use crate::stats::server::Server;
+use crate::tcp::channel::ChannelNet;
+use crate::tcp::matchbox::MatchboxNet;
 use crate::time::{MILLISECOND, Nanos, SECOND, now};
 use crate::worker::{Shared, Worker};
 use collect::{Collector, Until, Usages, Watch};
@@ -50,6 +52,7 @@ pub struct Plan {
 
 /// Runs. `watch` is told every interval. Errors are those that leave nothing to report.
 pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
+    plan.settings.suit(plan.target.transport)?;
     let settings = Arc::new(plan.settings);
     let shared = Arc::new(Shared { run: std::process::id() ^ now() as u32, ..Shared::default() });
     let (sender, receiver) = mpsc::channel();
@@ -57,11 +60,12 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
     let mut collector = Collector::new(Arc::clone(&settings), plan.server.clone(), receiver);
     let mut threads = Vec::new();
     for index in 0..settings.threads {
-        let work = thread_work(index, &plan.target, &plan.options, &settings, &shared)?;
+        let scenario = crate::scenario::new(&settings);
+        let worker = Worker::new(index, net(&plan.target)?, Arc::clone(&settings), Arc::clone(&shared));
         let sender = sender.clone();
         threads.push(thread::spawn(move || {
             machine::fine_timers();
-            work(&sender)
+            worker.run(scenario, &sender)
         }));
     }
     drop(sender);
@@ -94,24 +98,14 @@ pub fn run(plan: Plan, watch: &mut dyn Watch) -> Result<Report, String> {
     Ok(report)
 }
 
-type Work = Box<dyn FnOnce(&mpsc::Sender<crate::worker::Report>) -> Result<(), String> + Send>;
-
-/// What one load thread does, by transport.
-fn thread_work(
-    index: usize,
-    target: &Target,
-    options: &Options,
-    settings: &Arc<Settings>,
-    shared: &Arc<Shared>,
-) -> Result<Work, String> {
-    let (settings, shared) = (Arc::clone(settings), Arc::clone(shared));
-    if options.transport.as_deref() == Some(matchbox::TRANSPORT) {
-        let thread = matchbox::Thread::new(index, target.address, settings, shared)?;
-        return Ok(Box::new(move |reports| thread.run(reports)));
-    }
-    let scenario = crate::scenario::new(&settings);
-    let worker = Worker::new(index, Net::new(target.clone())?, settings, shared);
-    Ok(Box::new(move |reports| worker.run(scenario, reports)))
+/// The connections of one thread, by transport.
+fn net(target: &Target) -> Result<Box<dyn Net>, String> {
+    let target = target.clone();
+    Ok(match target.transport {
+        Transport::WebTransport => Box::new(QuicNet::new(target)?),
+        Transport::WebSocket { .. } => Box::new(ChannelNet::new(target)?),
+        Transport::Matchbox => Box::new(MatchboxNet::new(target)?),
+    })
 }
 
 /// What the conductor brings home.

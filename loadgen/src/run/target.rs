@@ -8,23 +8,30 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 use super::http::{self, Url};
-use crate::matchbox;
 use crate::options::{Options, source_addresses};
-use crate::quic::net::Target;
+use crate::net::{Target, Transport};
 use crate::quic::verify::{CertHash, Trust};
+use crate::span::Span;
+use crate::tcp::matchbox::PATH;
 use crate::wt::session::Request;
 
 /// Highest protocol version that this client speaks.
 const PROTOCOL: u32 = 1;
 /// Idle timeout that Chromium and Firefox offer.
 const BROWSER_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a server to take a connection, before the run.
+const PATIENCE: Duration = Duration::from_secs(5);
 const DEFAULT_SITE: &str = "http://127.0.0.1:8080";
 const DEFAULT_MATCHBOX: &str = "http://127.0.0.1:3536";
+
+/// Value of `--transport` for the peer.
+const MATCHBOX: &str = "ws-matchbox";
 
 #[derive(Deserialize)]
 struct ClientConfig {
     protocol: u32,
     webtransport: WebTransport,
+    websocket: Option<WebSocket>,
 }
 
 #[derive(Deserialize)]
@@ -35,28 +42,35 @@ struct WebTransport {
     server_certificate_hashes: Vec<String>,
 }
 
+#[derive(Deserialize)]
+struct WebSocket {
+    url: String,
+}
+
+/// What is known of a server before anybody connects.
+struct Found {
+    url: Url,
+    hashes: Vec<CertHash>,
+    origin: Option<String>,
+}
+
 /// Finds the server. Errors are sentences that say what to do.
 pub fn resolve(options: &Options) -> Result<Target, String> {
-    match options.transport.as_deref() {
-        None | Some("wt") => {}
-        Some(matchbox::TRANSPORT) => return resolve_matchbox(options),
-        Some(other) => {
-            return Err(format!("--transport {other} is not known: wt or {}", matchbox::TRANSPORT));
-        }
-    }
     let insecure = options.insecure.unwrap_or(false);
-    let (url, mut hashes, mut origin) = match &options.webtransport_url {
-        Some(url) => (Url::parse(url)?, Vec::new(), None),
-        None => ask_site(options, insecure)?,
+    let found = match options.transport.as_deref() {
+        None | Some("wt") => webtransport(options, insecure)?,
+        Some("ws") => websocket(options, insecure)?,
+        Some(MATCHBOX) => matchbox(options)?,
+        Some(other) => return Err(format!("--transport {other} is not known: wt, ws or {MATCHBOX}")),
     };
-    if !url.https {
-        return Err(format!("the WebTransport URL {} has to be https", url.origin()));
-    }
+    let transport = match options.transport.as_deref() {
+        Some(MATCHBOX) => Transport::Matchbox,
+        Some("ws") => Transport::WebSocket { tls: found.url.https },
+        _ => Transport::WebTransport,
+    };
+    let Found { url, mut hashes, origin } = found;
     if let Some(given) = &options.cert_hash {
         hashes = given.iter().map(|hash| cert_hash(hash)).collect::<Result<_, _>>()?;
-    }
-    if let Some(given) = &options.origin {
-        origin = Some(given.clone());
     }
     let trust = match () {
         () if insecure => Trust::Anything,
@@ -65,44 +79,60 @@ pub fn resolve(options: &Options) -> Result<Target, String> {
     };
     let address = url.resolve()?;
     allow(address, options)?;
+    if transport != Transport::WebTransport {
+        TcpStream::connect_timeout(&address, PATIENCE)
+            .map_err(|error| format!("no server answers at {address}: {error}"))?;
+    }
+    let span = |span: Span| Duration::from_secs_f64(span.as_seconds());
     Ok(Target {
+        transport,
         address,
         server_name: url.host.clone(),
         request: Request {
             authority: url.authority(),
             path: url.path.clone(),
-            origin: origin.unwrap_or_else(|| url.origin()),
+            origin: options.origin.clone().or(origin).unwrap_or_else(|| url.origin()),
         },
         trust,
         sources: source_addresses(options.source_addr.as_deref().unwrap_or_default())?,
-        idle_timeout: options
-            .idle_timeout
-            .map_or(BROWSER_IDLE_TIMEOUT, |span| Duration::from_secs_f64(span.as_seconds())),
-        keep_alive: options.keep_alive.map(|span| Duration::from_secs_f64(span.as_seconds())),
+        idle_timeout: options.idle_timeout.map_or(BROWSER_IDLE_TIMEOUT, span),
+        keep_alive: options.keep_alive.map(span),
     })
 }
 
-/// A peer without a site, without TLS, reached over TCP.
-fn resolve_matchbox(options: &Options) -> Result<Target, String> {
+fn webtransport(options: &Options, insecure: bool) -> Result<Found, String> {
+    let found = match &options.webtransport_url {
+        Some(url) => Found { url: Url::parse(url)?, hashes: Vec::new(), origin: None },
+        None => {
+            let (config, hashes, origin) = ask_site(options, insecure)?;
+            Found { url: Url::parse(&config.webtransport.url)?, hashes, origin: Some(origin) }
+        }
+    };
+    if !found.url.https {
+        return Err(format!("the WebTransport URL {} has to be https", found.url.origin()));
+    }
+    Ok(found)
+}
+
+fn websocket(options: &Options, insecure: bool) -> Result<Found, String> {
+    if let Some(url) = &options.websocket_url {
+        return Ok(Found { url: Url::parse(url)?, hashes: Vec::new(), origin: None });
+    }
+    let (config, hashes, origin) = ask_site(options, insecure)?;
+    let url = config.websocket.map(|websocket| websocket.url).ok_or_else(|| {
+        format!("the server at {origin} offers no WebSocket: its client-config.json has no \"websocket\"")
+    })?;
+    Ok(Found { url: Url::parse(&url)?, hashes, origin: Some(origin) })
+}
+
+/// A peer without a site and without TLS.
+fn matchbox(options: &Options) -> Result<Found, String> {
     let url = Url::parse(options.url.as_deref().unwrap_or(DEFAULT_MATCHBOX))?;
-    let address = url.resolve()?;
-    allow(address, options)?;
-    TcpStream::connect_timeout(&address, BROWSER_IDLE_TIMEOUT)
-        .map_err(|error| format!("no server answers at {address}: {error}"))?;
-    let request = Request { authority: url.authority(), path: String::new(), origin: String::new() };
-    Ok(Target {
-        address,
-        server_name: url.host,
-        request,
-        trust: Trust::Anything,
-        sources: Vec::new(),
-        idle_timeout: BROWSER_IDLE_TIMEOUT,
-        keep_alive: None,
-    })
+    Ok(Found { url: Url { path: PATH.into(), ..url }, hashes: Vec::new(), origin: Some(String::new()) })
 }
 
 /// Reads client-config.json from the site: where to connect, which certificates, and the site's origin.
-fn ask_site(options: &Options, insecure: bool) -> Result<(Url, Vec<CertHash>, Option<String>), String> {
+fn ask_site(options: &Options, insecure: bool) -> Result<(ClientConfig, Vec<CertHash>, String), String> {
     let site = Url::parse(options.url.as_deref().unwrap_or(DEFAULT_SITE))?;
     allow(site.resolve()?, options)?;
     let trust = if insecure { Trust::Anything } else { Trust::System };
@@ -120,7 +150,8 @@ fn ask_site(options: &Options, insecure: bool) -> Result<(Url, Vec<CertHash>, Op
         ));
     }
     let hashes = config.webtransport.server_certificate_hashes.iter().map(|hash| cert_hash(hash));
-    Ok((Url::parse(&config.webtransport.url)?, hashes.collect::<Result<_, _>>()?, Some(site.origin())))
+    let hashes = hashes.collect::<Result<_, _>>()?;
+    Ok((config, hashes, site.origin()))
 }
 
 fn cert_hash(text: &str) -> Result<CertHash, String> {
@@ -164,6 +195,24 @@ mod tests {
         assert_eq!(pinned.trust, Trust::Hashes(vec![[7; 32]]));
         let short = Options { cert_hash: Some(vec!["AAAA".into()]), ..url };
         assert!(resolve(&short).unwrap_err().contains("SHA-256"));
+    }
+
+    #[test]
+    fn a_websocket_url_says_by_its_scheme_whether_there_is_tls() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for (scheme, tls, origin) in [("ws", false, "http"), ("wss", true, "https")] {
+            let options = Options {
+                websocket_url: Some(format!("{scheme}://127.0.0.1:{port}/v1")),
+                transport: Some("ws".into()),
+                ..Options::default()
+            };
+            let target = resolve(&options).unwrap();
+            assert_eq!(target.transport, Transport::WebSocket { tls });
+            assert_eq!(target.request.origin, format!("{origin}://127.0.0.1:{port}"));
+        }
+        let unknown = Options { transport: Some("carrier pigeon".into()), ..Options::default() };
+        assert!(resolve(&unknown).unwrap_err().contains("wt, ws or ws-matchbox"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The moment of pressing next is drawn beforehand, so latency counts from when it was meant to happen.
 
 use super::Scenario;
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::time::{Nanos, SECOND};
 use crate::worker::Worker;
 use crate::worker::user::{self, Did};

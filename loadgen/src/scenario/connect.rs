@@ -1,7 +1,7 @@
 //! `connect` and `idle`: sessions are opened, and left alone.
 
 use super::{Arrival, Scenario};
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::settings::Kind;
 use crate::time::Nanos;
 use crate::worker::Worker;
@@ -14,7 +14,7 @@ pub struct Connect;
 
 impl Scenario for Connect {
     fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> Arrival {
-        worker.open(intended);
+        worker.open(intended, true);
         Arrival::Started
     }
 

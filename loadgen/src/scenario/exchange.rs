@@ -1,7 +1,7 @@
 //! What two browsers send one another to set up a call (docs/PROTOCOL.md section 7), with the sizes of the real thing:
 //! commit, two reveals, a 6 KB offer, an answer, and 12 candidates, six from each.
 
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::stats::recorder::{Count, Metric};
 use crate::time::now;
 use crate::worker::Worker;

@@ -1,7 +1,7 @@
 //! `mix` and `soak`: people arrive, meet, write or call, press next, and go.
 
 use super::{Arrival, Scenario, exchange};
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::time::{Nanos, SECOND, now};
 use crate::worker::Worker;
 use crate::worker::user::{self, Did};
@@ -44,7 +44,7 @@ impl Mix {
 
 impl Scenario for Mix {
     fn arrival(&mut self, worker: &mut Worker, intended: Nanos) -> Arrival {
-        worker.open(intended);
+        worker.open(intended, true);
         Arrival::Started
     }
 

@@ -9,7 +9,7 @@ mod mix;
 mod pair;
 mod relay;
 
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::settings::{Kind, Settings};
 use crate::time::Nanos;
 use crate::worker::Worker;
@@ -47,8 +47,8 @@ pub trait Scenario: Send {
 pub fn new(settings: &Settings) -> Box<dyn Scenario> {
     match settings.kind {
         Kind::Connect | Kind::Idle => Box::new(connect::Connect),
-        Kind::Pair => Box::new(pair::Pair::new(false)),
-        Kind::Signal => Box::new(pair::Pair::new(true)),
+        Kind::Pair => Box::new(pair::Pair::new(false, settings.fresh)),
+        Kind::Signal => Box::new(pair::Pair::new(true, settings.fresh)),
         Kind::Relay => Box::new(relay::Relay::default()),
         Kind::Churn => Box::new(churn::Churn),
         Kind::Mix | Kind::Soak => Box::new(mix::Mix),

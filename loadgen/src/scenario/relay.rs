@@ -3,7 +3,7 @@
 //! Open loop: every arrival is a frame of the next user in turn. Closed loop: every frame is answered by one.
 
 use super::{Arrival, Scenario};
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::time::{Nanos, now};
 use crate::worker::Worker;
 use crate::worker::user::{self, Did};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
-use crate::quic::net::{Net, SessionId};
+use crate::net::{Net, SessionId, Traffic};
 use crate::rng::Rng;
 use crate::scenario::{Arrival, Scenario};
 use crate::schedule::Schedule;
@@ -62,14 +62,14 @@ pub struct Report {
     pub attempted: (u64, u64),
     /// The schedule is at its end.
     pub finished: bool,
-    /// Datagrams that the socket had no room for, so far: on their way out, and on their way in.
-    pub dropped: (u64, u64),
+    /// What passed through its sockets so far.
+    pub traffic: Traffic,
 }
 
 /// One load thread.
 pub struct Worker {
     /// Its connections.
-    pub net: Net,
+    pub net: Box<dyn Net>,
     /// Its users.
     pub users: Users,
     /// Its measurements.
@@ -94,7 +94,7 @@ pub struct Worker {
 
 impl Worker {
     /// A thread that has opened nothing yet.
-    pub fn new(thread: usize, net: Net, settings: Arc<Settings>, shared: Arc<Shared>) -> Self {
+    pub fn new(thread: usize, net: Box<dyn Net>, settings: Arc<Settings>, shared: Arc<Shared>) -> Self {
         Self {
             net,
             users: Users::default(),
@@ -119,7 +119,7 @@ impl Worker {
     pub fn run(mut self, mut scenario: Box<dyn Scenario>, reports: &Sender<Report>) -> Result<(), String> {
         while !self.shared.stop.load(Ordering::Relaxed) {
             if let Some(lag) =
-                self.net.receive().map_err(|error| format!("the UDP socket failed: {error}"))?
+                self.net.receive().map_err(|error| format!("the socket failed: {error}"))?
             {
                 self.recorder.latency(Metric::ReceiveLag, self.woke, self.woke, self.woke + lag);
             }
@@ -152,13 +152,14 @@ impl Worker {
         self.timers.add(now() + span, Timer::User { session, kind, epoch });
     }
 
-    /// Starts a session; it is ready, or failed, later.
-    pub fn open(&mut self, intended: Nanos) {
+    /// Starts a session; it is ready, or failed, later. `arrived` tells one that the schedule asked for from those that
+    /// are opened beforehand.
+    pub fn open(&mut self, intended: Nanos, arrived: bool) {
         match self.net.open() {
             Ok(session) => {
                 let at = now();
                 self.undecided += 1;
-                self.users.insert(session, User::new(session, intended, at));
+                self.users.insert(session, User::new(session, arrived, intended, at));
                 self.timers.add(at + self.settings.timeout_ns, Timer::OpenDeadline { session });
             }
             Err(error) => {
@@ -179,7 +180,7 @@ impl Worker {
         let in_flight = share_of(self.settings.in_flight, self.thread, self.settings.threads).max(1);
         while self.attempted < share && self.undecided < in_flight {
             self.attempted += 1;
-            self.open(now());
+            self.open(now(), false);
         }
     }
 
@@ -247,7 +248,7 @@ impl Worker {
             in_chat: self.users.in_chat(),
             attempted: (self.attempted, self.undecided),
             finished: self.start != 0 && self.next_arrival.is_none() && self.undecided == 0,
-            dropped: self.net.dropped(),
+            traffic: self.net.traffic(),
         };
         // The run only stops listening when it is over.
         let _ = reports.send(report);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::quic::net::SessionId;
+use crate::net::SessionId;
 use crate::time::Nanos;
 
 /// What is due.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Worker;
 use super::message::{self, Ended, Matched, Notice, Stamp};
 use super::pairs::End;
-use crate::quic::net::{Gone, NetEvent, SessionId, What};
+use crate::net::{Gone, NetEvent, SessionId, What};
 use crate::scenario::Scenario;
 use crate::stats::recorder::{Count, Metric};
 use crate::time::{Nanos, now};
@@ -31,6 +31,8 @@ pub enum State {
 pub struct User {
     /// Its session.
     pub session: SessionId,
+    /// Whether the schedule asked for it; others were opened beforehand.
+    pub arrived: bool,
     /// Where it stands.
     pub state: State,
     /// When its present wish (to be open, to find someone) was meant to be sent, and when it was.
@@ -58,9 +60,10 @@ pub struct User {
 
 impl User {
     /// A user whose connection has just been started.
-    pub fn new(session: SessionId, intended: Nanos, sent: Nanos) -> Self {
+    pub fn new(session: SessionId, arrived: bool, intended: Nanos, sent: Nanos) -> Self {
         Self {
             session,
+            arrived,
             state: State::Opening,
             intended,
             sent,
@@ -181,10 +184,21 @@ impl Users {
 
 /// Sends FIND for a user that is idle, or "next" for one in a chat. `intended` is when it was meant to be sent.
 pub fn find(worker: &mut Worker, session: SessionId, intended: Nanos, video: bool) {
+    look(worker, session, (intended, now()), video);
+}
+
+/// Sends FIND for a user that has just connected in order to find somebody: its wish counts from when it was to connect.
+pub fn find_on_arrival(worker: &mut Worker, session: SessionId, video: bool) {
+    let Some(user) = worker.users.get(session) else { return };
+    let since = (user.intended, user.sent);
+    look(worker, session, since, video);
+}
+
+fn look(worker: &mut Worker, session: SessionId, (intended, sent): (Nanos, Nanos), video: bool) {
     let Some(user) = worker.users.get_mut(session) else { return };
     user.n += 1;
     user.intended = intended;
-    user.sent = now();
+    user.sent = sent;
     user.is_next = user.state == State::InChat;
     user.video = video;
     let frame = message::find(user.n, video, &worker.settings.interests);

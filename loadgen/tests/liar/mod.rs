@@ -17,9 +17,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
+use tokio::io::AsyncRead;
 use wtransport::endpoint::IncomingSession;
 use wtransport::tls::Sha256DigestFmt;
-use wtransport::{Connection, Endpoint, Identity, RecvStream, ServerConfig, VarInt};
+use wtransport::{Endpoint, Identity, ServerConfig, VarInt};
+
+mod ws;
 
 /// What the server lies about. The default is the truth.
 #[derive(Clone, Debug, Default)]
@@ -42,12 +45,18 @@ pub struct Lies {
     pub protocol: Option<u32>,
     /// Relayed frames are kept.
     pub swallow_frames: bool,
+    /// client-config.json names no WebSocket.
+    pub no_websocket: bool,
 }
 
 /// A running liar; it stops when this is dropped.
 pub struct Liar {
     pub site: SocketAddr,
     pub server: SocketAddr,
+    /// WebSocket, with TLS and without on one port.
+    pub websocket: SocketAddr,
+    /// Of the certificate, in base64.
+    pub hash: String,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -72,7 +81,7 @@ struct World {
 struct Client {
     id: u64,
     n: u32,
-    out: UnboundedSender<(Instant, Vec<u8>)>,
+    out: Out,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -81,8 +90,9 @@ impl Liar {
     pub fn start(lies: Lies) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (site, server) = runtime.block_on(start(lies));
-        Self { site, server, runtime: Some(runtime) }
+        let mut liar = runtime.block_on(start(lies));
+        liar.runtime = Some(runtime);
+        liar
     }
 
     pub fn url(&self) -> String {
@@ -90,15 +100,11 @@ impl Liar {
     }
 }
 
-async fn start(lies: Lies) -> (SocketAddr, SocketAddr) {
+async fn start(lies: Lies) -> Liar {
     let identity = Identity::self_signed(["localhost", "127.0.0.1"]).unwrap();
-    let hash = identity.certificate_chain().as_slice()[0].hash();
-    let bytes: Vec<u8> =
-        serde_json::from_str(&hash.fmt(Sha256DigestFmt::BytesArray)).expect("a digest prints as an array");
-    let mut bytes = bytes;
-    if lies.wrong_hash {
-        bytes[0] ^= 1;
-    }
+    let hash = hash_of(&identity);
+    let listed = if lies.wrong_hash { format!("AAAA{}", &hash[4..]) } else { hash.clone() };
+    let acceptor = ws::acceptor(&identity);
     let config = ServerConfig::builder()
         .with_bind_address("127.0.0.1:0".parse().unwrap())
         .with_identity(identity)
@@ -107,9 +113,22 @@ async fn start(lies: Lies) -> (SocketAddr, SocketAddr) {
     let endpoint = Endpoint::server(config).unwrap();
     let server = endpoint.local_addr().unwrap();
     let site = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let site_address = site.local_addr().unwrap();
-    let page = client_config(server, &bytes, lies.protocol.unwrap_or(1));
-    tokio::spawn(serve_site(site, page));
+    let sockets = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let liar = Liar {
+        site: site.local_addr().unwrap(),
+        server,
+        websocket: sockets.local_addr().unwrap(),
+        hash,
+        runtime: None,
+    };
+    let mut page = serde_json::json!({
+        "protocol": lies.protocol.unwrap_or(1), "online": 0, "state": "open",
+        "webtransport": {"url": format!("https://{server}/v1"), "serverCertificateHashes": [listed]},
+    });
+    if !lies.no_websocket {
+        page["websocket"] = serde_json::json!({"url": format!("ws://{}/v1", liar.websocket)});
+    }
+    tokio::spawn(serve_site(site, page.to_string()));
     let world = Arc::new(Mutex::new(World {
         lies,
         waiting: None,
@@ -118,23 +137,22 @@ async fn start(lies: Lies) -> (SocketAddr, SocketAddr) {
         sessions: 0,
         first_find: None,
     }));
+    tokio::spawn(ws::serve(sockets, acceptor, Arc::clone(&world)));
     tokio::spawn(async move {
         loop {
             let incoming = endpoint.accept().await;
             tokio::spawn(session(incoming, Arc::clone(&world)));
         }
     });
-    (site_address, server)
+    liar
 }
 
-fn client_config(server: SocketAddr, hash: &[u8], protocol: u32) -> String {
+fn hash_of(identity: &Identity) -> String {
     use base64::Engine;
-    let hash = base64::engine::general_purpose::STANDARD.encode(hash);
-    serde_json::json!({
-        "protocol": protocol, "online": 0, "state": "open",
-        "webtransport": {"url": format!("https://{server}/v1"), "serverCertificateHashes": [hash]},
-    })
-    .to_string()
+    let digest = identity.certificate_chain().as_slice()[0].hash();
+    let bytes: Vec<u8> =
+        serde_json::from_str(&digest.fmt(Sha256DigestFmt::BytesArray)).expect("a digest prints as an array");
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 async fn serve_site(listener: tokio::net::TcpListener, page: String) {
@@ -148,29 +166,18 @@ async fn serve_site(listener: tokio::net::TcpListener, page: String) {
 
 async fn session(incoming: IncomingSession, world: Shared) {
     let Ok(request) = incoming.await else { return };
-    let lies = world.lock().unwrap().lies.clone();
-    if lies.forbid {
+    let forbid = world.lock().unwrap().lies.forbid;
+    if forbid {
         request.forbidden().await;
         return;
     }
     let Ok(connection) = request.accept().await else { return };
-    let id = {
-        let mut world = world.lock().unwrap();
-        world.sessions += 1;
-        world.sessions
-    };
-    if let Some((every, code)) = lies.close_every
-        && id % every == 0
-    {
-        connection.close(VarInt::from_u32(code), br#"{"message":"go away","retry_after_ms":1000}"#);
+    let id = newcomer(&world);
+    if let Some(code) = refused(&world, id) {
+        connection.close(VarInt::from_u32(code), REFUSAL);
         return;
     }
-    let _ = talk(&connection, id, &world, &lies).await;
-    gone(&world, id);
-}
-
-async fn talk(connection: &Connection, id: u64, world: &Shared, lies: &Lies) -> Option<()> {
-    let (mut send, mut recv) = connection.accept_bi().await.ok()?;
+    let Ok((mut send, recv)) = connection.accept_bi().await else { return };
     let (out, mut queue) = unbounded_channel::<(Instant, Vec<u8>)>();
     tokio::spawn(async move {
         while let Some((at, frame)) = queue.recv().await {
@@ -180,9 +187,30 @@ async fn talk(connection: &Connection, id: u64, world: &Shared, lies: &Lies) -> 
             }
         }
     });
+    let _ = talk(recv, &out, id, &world).await;
+    gone(&world, id);
+}
+
+const REFUSAL: &[u8] = br#"{"message":"go away","retry_after_ms":1000}"#;
+
+fn newcomer(world: &Shared) -> u64 {
+    let mut world = world.lock().unwrap();
+    world.sessions += 1;
+    world.sessions
+}
+
+/// The close code of a session that is not let in.
+fn refused(world: &Shared, id: u64) -> Option<u32> {
+    let (every, code) = world.lock().unwrap().lies.close_every?;
+    (id % every == 0).then_some(code)
+}
+
+type Out = UnboundedSender<(Instant, Vec<u8>)>;
+
+async fn talk(mut recv: impl AsyncRead + Unpin, out: &Out, id: u64, world: &Shared) -> Option<()> {
     loop {
         let (frame_type, payload) = read_frame(&mut recv).await?;
-        if lies.mute {
+        if world.lock().unwrap().lies.mute {
             continue;
         }
         match frame_type {
@@ -264,7 +292,7 @@ fn frame(frame_type: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-async fn read_frame(recv: &mut RecvStream) -> Option<(u8, Vec<u8>)> {
+async fn read_frame(recv: &mut (impl AsyncRead + Unpin)) -> Option<(u8, Vec<u8>)> {
     let mut header = [0; 4];
     recv.read_exact(&mut header).await.ok()?;
     let mut payload = vec![0; (u32::from_be_bytes(header) & 0x00ff_ffff) as usize];

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use crate::sleep;
 
 /// Events taken in one go; the rest come with the next.
 const BATCH: i32 = 256;
@@ -26,7 +29,7 @@ impl Epoll {
         Ok(Self { fd })
     }
 
-    /// Adds a socket: it comes up once whenever it becomes readable or writable.
+    /// Adds a socket: it comes up once whenever it becomes readable or writable. Closing it takes it out.
     pub fn add(&self, socket: RawFd, number: u64) -> io::Result<()> {
         let events = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET | libc::EPOLLRDHUP) as u32;
         let mut event = libc::epoll_event { events, u64: number };
@@ -37,14 +40,17 @@ impl Epoll {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Waits for at most `ms`; calls `ready` with the number of every socket that came up.
-    pub fn wait(&self, ms: i32, mut ready: impl FnMut(u64)) {
+    /// Appends the number of every socket that has come up, one batch of them.
+    pub fn take(&self, ready: &mut Vec<u64>) {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH as usize];
-        // SAFETY: `events` has room for BATCH entries and lives across the call.
+        // SAFETY: `events` has room for BATCH entries and lives across the call; no time to wait is given.
         #[allow(unsafe_code)]
-        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.as_mut_ptr(), BATCH, ms) };
-        for event in &events[..usize::try_from(count).unwrap_or(0)] {
-            ready(event.u64);
-        }
+        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.as_mut_ptr(), BATCH, 0) };
+        ready.extend(events[..usize::try_from(count).unwrap_or(0)].iter().map(|event| event.u64));
+    }
+
+    /// Sleeps until a socket comes up, at most `limit`: finer than epoll's own milliseconds.
+    pub fn wait(&self, limit: Duration) {
+        sleep::until_ready(self.fd.as_raw_fd(), libc::POLLIN, limit);
     }
 }
