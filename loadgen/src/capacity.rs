@@ -5,8 +5,11 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::Report;
+use crate::options::Options;
+use crate::report::{Built, Report};
+use crate::run::machine::Machine;
 use crate::stats::recorder::Count;
+use crate::stats::server::Program;
 
 /// The search ends when the highest rate that held and the lowest that did not are this close.
 const CLOSE_ENOUGH: f64 = 1.05;
@@ -15,18 +18,26 @@ const CLOSE_ENOUGH: f64 = 1.05;
 const MAX_TRIALS: usize = 60;
 /// Arrivals that have to be acted on, or the rate was not reached.
 const ACHIEVED: f64 = 0.99;
+/// What was started has to be answered, but for the odd ones out.
+const ANSWERED: f64 = 0.99;
 
 /// One run of the search.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Trial {
     /// Rate asked for.
     pub rate: f64,
     /// Rate acted on.
     pub achieved: f64,
-    /// The bounded quantile of the main latency, corrected, in microseconds; none if nothing was timed.
+    /// The main latency, corrected, in microseconds: the median; none if nothing was timed.
+    pub p50_us: Option<u64>,
+    /// The bounded quantile, its 99th percentile.
     pub latency_us: Option<u64>,
+    /// Its 99.9th percentile.
+    pub p999_us: Option<u64>,
     /// Server CPU in CPUs, if it was watched.
     pub server_cpus: Option<f64>,
+    /// This program's CPU in CPUs.
+    pub own_cpus: f64,
     /// Whether the rate held.
     pub held: bool,
     /// Why not, or that the generator was the limit.
@@ -38,6 +49,8 @@ pub struct Trial {
 pub struct Card {
     /// What kind of load.
     pub scenario: String,
+    /// `completed`, `interrupted`, or why the search ended early.
+    pub end: String,
     /// The bound, in microseconds.
     pub bound_us: u64,
     /// The highest rate that held; 0 if none did.
@@ -46,6 +59,23 @@ pub struct Card {
     pub generator_limited: bool,
     /// Every run, in order.
     pub trials: Vec<Trial>,
+    /// With these every run can be repeated, at its own rate.
+    pub options: Options,
+    /// The server's address.
+    pub target: String,
+    /// The server's program, if it is known.
+    pub server_program: Option<Program>,
+    /// What this program was built from.
+    pub built: Built,
+    /// Where the load came from.
+    pub machine: Machine,
+}
+
+impl Card {
+    /// The run at the highest rate that held.
+    pub fn best(&self) -> Option<&Trial> {
+        self.trials.iter().filter(|trial| trial.held).max_by(|a, b| a.rate.total_cmp(&b.rate))
+    }
 }
 
 /// Judges one run.
@@ -55,6 +85,9 @@ pub fn judge(report: &Report, rate: f64, bound_us: u64) -> Trial {
     let latency_us = summary.map(|summary| summary.p99);
     let planned = phase.count(Count::Planned) as f64;
     let failed = phase.count(Count::OpenFailed) + phase.count(Count::Lost);
+    let unanswered = phase.count(Count::Unanswered)
+        + phase.count(Count::FramesSent).saturating_sub(phase.count(Count::FramesReceived));
+    let asked = phase.count(Count::Matched) + phase.count(Count::FramesSent) + unanswered;
     let mut why = String::new();
     if latency_us.is_none_or(|latency| latency > bound_us) {
         why = "the latency was over the bound".into();
@@ -62,6 +95,8 @@ pub fn judge(report: &Report, rate: f64, bound_us: u64) -> Trial {
         why = "the rate was not reached".into();
     } else if failed > 0 {
         why = format!("{failed} sessions failed");
+    } else if unanswered > 2 && unanswered as f64 > asked as f64 * (1.0 - ANSWERED) {
+        why = format!("{unanswered} had no answer at the end");
     }
     let held = why.is_empty();
     if !held && !report.health.sound {
@@ -70,29 +105,41 @@ pub fn judge(report: &Report, rate: f64, bound_us: u64) -> Trial {
     Trial {
         rate,
         achieved: phase.achieved_rate,
+        p50_us: summary.map(|summary| summary.p50),
         latency_us,
+        p999_us: summary.map(|summary| summary.p999),
         server_cpus: phase.server.map(|server| server.cpu_s / phase.seconds.max(0.001)),
+        own_cpus: phase.own.cpu_s / phase.seconds.max(0.001),
         held,
         why,
     }
 }
 
-/// Searches from `start` on; `run` makes one run at a rate. An error of a run ends the search.
+/// Searches from `start` on; `run` makes one run at a rate. A run that does not come to its end says nothing about its
+/// rate, and ends the search: what was found until then stays. An error is one of the first run, which leaves nothing.
 pub fn search(
     scenario: &str,
     start: f64,
     bound_us: u64,
     mut run: impl FnMut(f64) -> Result<Report, String>,
 ) -> Result<Card, String> {
-    let mut card = Card { scenario: scenario.into(), bound_us, ..Card::default() };
+    let mut card = Card { scenario: scenario.into(), bound_us, end: "completed".into(), ..Card::default() };
     let (mut held, mut broke) = (0.0, f64::INFINITY);
     let mut doubted = false;
     let mut rate = start;
     while card.trials.len() < MAX_TRIALS && (held <= 0.0 || broke / held > CLOSE_ENOUGH) && rate >= 1.0 {
-        let report = run(rate)?;
-        // A run that did not come to its end says nothing about the rate.
+        let report = match run(rate) {
+            Err(error) if card.trials.is_empty() => return Err(error),
+            Err(end) => {
+                card.end = end;
+                break;
+            }
+            Ok(report) => report,
+        };
+        describe(&mut card, &report);
         if report.end != "completed" {
-            return Err(report.end);
+            card.end = report.end;
+            break;
         }
         let trial = judge(&report, rate, bound_us);
         let held_now = trial.held;
@@ -119,25 +166,40 @@ pub fn search(
     Ok(card)
 }
 
+fn describe(card: &mut Card, report: &Report) {
+    card.options = Options { rate: None, ..report.options.clone() };
+    card.target.clone_from(&report.target);
+    card.server_program.clone_from(&report.server_program);
+    card.built.clone_from(&report.built);
+    card.machine.clone_from(&report.machine);
+}
+
 /// The card as text.
 pub fn render(card: &Card) -> String {
-    let mut out = format!(
-        "Capacity of {}: {:.0}/s with p99 at most {:.3} ms\n",
-        card.scenario,
-        card.rate,
-        card.bound_us as f64 / 1000.0
-    );
+    let bound_ms = card.bound_us as f64 / 1000.0;
+    let mut out =
+        format!("Capacity of {}: {:.0}/s with p99 at most {bound_ms:.3} ms\n", card.scenario, card.rate);
+    if card.end != "completed" {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  The search ended early ({}): this is what it had found.", card.end);
+    }
     if card.generator_limited {
         out += "  The generator was the limit: the server's capacity is at least this.\n";
     }
-    out += "      rate/s  achieved/s      p99 ms  server CPUs\n";
+    out += "      rate/s  achieved/s      p50 ms      p99 ms  server CPUs  own CPUs\n";
     for trial in &card.trials {
-        let latency = trial.latency_us.map_or("-".into(), |us| format!("{:.3}", us as f64 / 1000.0));
+        let ms = |us: Option<u64>| us.map_or("-".into(), |us| format!("{:.3}", us as f64 / 1000.0));
         let cpus = trial.server_cpus.map_or("-".into(), |cpus| format!("{cpus:.2}"));
         let verdict = if trial.held { "held" } else { &trial.why };
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(out, "{:>12.0}{:>12.0}{latency:>12}{cpus:>13}  {verdict}", trial.rate, trial.achieved);
+        let _ = writeln!(
+            out,
+            "{:>12.0}{:>12.0}{:>12}{:>12}{cpus:>13}{:>10.2}  {verdict}",
+            trial.rate,
+            trial.achieved,
+            ms(trial.p50_us),
+            ms(trial.latency_us),
+            trial.own_cpus
+        );
     }
     out
 }

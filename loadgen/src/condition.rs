@@ -130,7 +130,7 @@ impl Subject {
 
 /// Server memory a session: the slope over stages if there are several, else the growth.
 fn memory(report: &Report) -> Option<f64> {
-    if let Some(slope) = crate::report::terminal::memory_slope(report) {
+    if let Some(slope) = crate::report::stage::memory_slope(report) {
         return Some(slope);
     }
     let stage = report.stages.last().filter(|stage| stage.sessions > 0 && stage.server_rss_bytes > 0)?;

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod condition;
 pub mod floors;
 pub mod limits;
+mod live;
 pub mod merge;
 pub mod net;
 pub mod options;

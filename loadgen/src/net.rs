@@ -6,10 +6,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::quic::verify::Trust;
 use crate::time::Nanos;
@@ -100,7 +101,7 @@ pub struct NetEvent {
 }
 
 /// What passed through a thread's sockets so far: datagrams of UDP, reads and writes of TCP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Sent.
     pub sent: u64,
@@ -110,6 +111,19 @@ pub struct Traffic {
     pub dropped_sends: u64,
     /// Dropped by the kernel because this program did not take them in time.
     pub dropped_receives: u64,
+}
+
+impl Sub for Traffic {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(earlier.sent),
+            received: self.received.saturating_sub(earlier.received),
+            dropped_sends: self.dropped_sends.saturating_sub(earlier.dropped_sends),
+            dropped_receives: self.dropped_receives.saturating_sub(earlier.dropped_receives),
+        }
+    }
 }
 
 impl Add for Traffic {

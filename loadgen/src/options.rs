@@ -151,6 +151,9 @@ options! {
     /// Prometheus page of a remote server, sampled instead
     #[arg(long, help_heading = "Server")]
     metrics_url: String,
+    /// Sample where the server's CPU goes while it is measured (needs --server-pid and perf)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Server")]
+    profile: bool,
     /// Print the report as JSON to this file, or to standard output with -
     #[arg(long, num_args = 0..=1, default_missing_value = "-", help_heading = "Output")]
     json: String,

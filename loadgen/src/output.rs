@@ -1,29 +1,31 @@
 //! Where a run's results go: the live line, the end report, and files, written as the run goes on.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::live::Live;
 use crate::options::Options;
-use crate::report::{Interval, Report, SCHEMA, files, html, terminal};
-use crate::run::INTERRUPTED;
+use crate::report::{Built, Interval, Report, SCHEMA, Stage, files, html, terminal};
 use crate::run::collect::Watch;
 use crate::run::machine::Machine;
-use crate::settings::Kind;
+use crate::run::{INTERRUPTED, Plan};
 use crate::stats::recorder::Sample;
 
 /// Where one run's results go.
 pub struct Output {
-    live: bool,
+    live: Option<Live>,
     json: Option<PathBuf>,
     html: Option<PathBuf>,
     hgrm: Option<PathBuf>,
     jsonl: Vec<File>,
     log: Option<File>,
     to_stdout: bool,
+    /// Whether the report is printed at the end.
+    printed: bool,
+    /// The first thing that could not be written while the run went on.
     failed: Option<String>,
 }
 
@@ -39,18 +41,17 @@ impl Output {
     }
 
     /// Opens every file before the run, so that a wrong path does not cost one.
-    pub fn open(kind: Kind, options: &Options) -> Result<Self, String> {
+    pub fn open(plan: &Plan) -> Result<Self, String> {
+        let options = &plan.options;
         let force = options.force.unwrap_or(false);
         let to_stdout = options.json.as_deref() == Some("-");
         let mut output = Self {
-            live: !options.quiet.unwrap_or(false) && io::stderr().is_terminal(),
             json: options.json.as_ref().filter(|_| !to_stdout).map(PathBuf::from),
-            html: None,
             hgrm: options.hgrm.clone(),
             jsonl: options.jsonl.iter().map(|path| create(path, force)).collect::<Result<_, _>>()?,
-            log: None,
             to_stdout,
-            failed: None,
+            printed: true,
+            ..Self::unwritten(plan)
         };
         for path in output.json.iter().chain(&output.hgrm) {
             create(path, force)?;
@@ -58,30 +59,37 @@ impl Output {
         if let Some(directory) = &options.out {
             output.open_directory(directory, force)?;
         }
-        output.write_headers(kind, options);
+        output.write_headers(plan);
         Ok(output)
     }
 
-    /// Writes nothing, for runs that are a part of something larger.
-    pub fn quiet() -> Self {
+    /// Writes to this directory alone, and prints nothing: for a run that is a part of something larger.
+    pub fn part(plan: &Plan, directory: Option<&Path>) -> Result<Self, String> {
+        let mut output = Self::unwritten(plan);
+        if let Some(directory) = directory {
+            output.open_directory(directory, plan.options.force.unwrap_or(false))?;
+        }
+        output.write_headers(plan);
+        Ok(output)
+    }
+
+    fn unwritten(plan: &Plan) -> Self {
+        let live = !plan.options.quiet.unwrap_or(false) && io::stderr().is_terminal();
         Self {
-            live: io::stderr().is_terminal(),
+            live: live.then(|| Live::new(&plan.settings)),
             json: None,
             html: None,
             hgrm: None,
             jsonl: Vec::new(),
             log: None,
             to_stdout: false,
+            printed: false,
             failed: None,
         }
     }
 
     fn open_directory(&mut self, directory: &Path, force: bool) -> Result<(), String> {
-        let named = |error: io::Error| format!("{}: {error}", directory.display());
-        if directory.exists() && !force {
-            return Err(exists(directory));
-        }
-        fs::create_dir_all(directory).map_err(named)?;
+        create_directory(directory, force)?;
         // What an earlier run left there must not be taken for this one's, should this one be cut off.
         let _ = fs::remove_file(directory.join(files::REPORT));
         self.jsonl.push(create(&directory.join(files::INTERVALS), force)?);
@@ -92,66 +100,67 @@ impl Output {
         Ok(())
     }
 
-    fn write_headers(&mut self, kind: Kind, options: &Options) {
+    fn write_headers(&mut self, plan: &Plan) {
         let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let header = files::Header {
             schema: SCHEMA,
-            scenario: kind,
+            scenario: plan.settings.kind,
             started_unix_s,
-            options: options.clone(),
+            options: plan.options.clone(),
+            target: plan.target.address.to_string(),
+            server_program: plan.server.program(),
+            built: Built::here(),
             machine: Machine::here(),
         };
-        let line = serde_json::to_string(&header).unwrap_or_default();
-        for file in &mut self.jsonl {
-            let result = files::append(file, &format!("{line}\n"));
-            self.failed = self.failed.take().or(result.err());
-        }
+        self.write_line(&serde_json::to_string(&header).unwrap_or_default());
         if let Some(file) = &mut self.log {
             let result = files::append(file, &files::log_header(started_unix_s));
             self.failed = self.failed.take().or(result.err());
         }
     }
 
-    /// Writes the end report.
+    /// A line of the interval files. The first error is told at the end; the run goes on.
+    fn write_line(&mut self, line: &str) {
+        for file in &mut self.jsonl {
+            let result = files::append(file, &format!("{line}\n"));
+            self.failed = self.failed.take().or(result.err());
+        }
+    }
+
+    /// Prints the end report and writes the files. What cannot be written costs neither the rest nor what is printed.
     pub fn finish(&mut self, report: &Report) -> Result<(), String> {
-        if self.live {
+        if self.live.is_some() {
             complain_raw("\n");
         }
         let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-        let write = |path: &Path, text: &str| {
-            fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
-        };
-        if let Some(path) = &self.json {
-            write(path, &json)?;
-        }
-        if let Some(path) = &self.html {
-            write(path, &html::render(report))?;
-        }
-        if let (Some(path), Some(latency)) = (&self.hgrm, report.main_latency()) {
-            write(path, &files::hgrm(&latency.corrected.histogram()?))?;
-        }
         let text = terminal::render(report);
         if self.to_stdout {
             print(&json);
             complain_raw(&text);
-        } else {
+        } else if self.printed {
             print(&text);
         }
-        self.failed.take().map_or(Ok(()), Err)
+        let page = self.html.is_some().then(|| html::render(report));
+        let percentiles = match report.main_latency() {
+            Some(latency) => Some(files::hgrm(&latency.corrected.histogram()?)),
+            None => None,
+        };
+        for (path, text) in [(&self.json, Some(json)), (&self.html, page), (&self.hgrm, percentiles)] {
+            if let (Some(path), Some(text)) = (path, text) {
+                let result = fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()));
+                self.failed = self.failed.take().or(result.err());
+            }
+        }
+        self.failed.take().map_or(Ok(()), |why| Err(format!("not everything could be written: {why}")))
     }
 }
 
 impl Watch for Output {
     fn interval(&mut self, interval: &Interval, opening: &Sample, measured: &Sample) {
-        if self.live {
-            complain_raw(&format!("\r\x1b[K{}", live_line(interval)));
+        if let Some(live) = &mut self.live {
+            complain_raw(&format!("\r\x1b[K{}", live.line(interval)));
         }
-        let line = serde_json::to_string(interval).unwrap_or_default();
-        for file in &mut self.jsonl {
-            // The first error is reported at the end; the run goes on.
-            let result = files::append(file, &format!("{line}\n"));
-            self.failed = self.failed.take().or(result.err());
-        }
+        self.write_line(&serde_json::to_string(interval).unwrap_or_default());
         if let Some(file) = &mut self.log {
             let mut lines = files::log_lines(interval, "opening.", opening);
             lines += &files::log_lines(interval, "", measured);
@@ -159,26 +168,10 @@ impl Watch for Output {
             self.failed = self.failed.take().or(result.err());
         }
     }
-}
 
-fn live_line(now: &Interval) -> String {
-    let phase = if now.measuring { "load" } else { "opening" };
-    let rate = now.operations as f64 / now.seconds.max(0.001);
-    let ms = |us: u64| us as f64 / 1000.0;
-    let mut line = format!(
-        "{:>5.0} s {phase:<7} {rate:>8.0}/s  open {}  in chat {}  p50 {:.2}  p99 {:.2} ms  own {:.2} CPUs",
-        now.at_s,
-        now.open,
-        now.in_chat,
-        ms(now.p50_us),
-        ms(now.p99_us),
-        now.own_cpus
-    );
-    if now.server_rss_bytes > 0 {
-        let mib = now.server_rss_bytes as f64 / 1024.0 / 1024.0;
-        let _ = write!(line, "  server {:.2} CPUs {mib:.0} MiB", now.server_cpus);
+    fn stage(&mut self, stage: &Stage) {
+        self.write_line(&files::stage_line(stage));
     }
-    line
 }
 
 /// Creates a file that must not exist, unless `force`.
@@ -189,6 +182,14 @@ pub fn create(path: &Path, force: bool) -> Result<File, String> {
         io::ErrorKind::AlreadyExists => exists(path),
         _ => format!("{}: {error}", path.display()),
     })
+}
+
+/// Creates a directory that must not exist, unless `force`.
+pub fn create_directory(directory: &Path, force: bool) -> Result<(), String> {
+    if directory.exists() && !force {
+        return Err(exists(directory));
+    }
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 fn exists(path: &Path) -> String {

@@ -175,10 +175,12 @@ impl Settings {
                 "matchbox_server pairs who connects, so it can serve connect, idle and relay, and {} only with --fresh",
                 Kind::Pair.name()
             )),
-            () if self.threads > 1 => Err("--transport ws-matchbox needs --threads 1: a pair has to be in one".into()),
-            () if self.size < STAMP_CHARACTERS => {
-                Err(format!("--transport ws-matchbox needs --size {STAMP_CHARACTERS} or more: its messages are text"))
+            () if self.threads > 1 => {
+                Err("--transport ws-matchbox needs --threads 1: a pair has to be in one".into())
             }
+            () if self.size < STAMP_CHARACTERS => Err(format!(
+                "--transport ws-matchbox needs --size {STAMP_CHARACTERS} or more: its messages are text"
+            )),
             () => Ok(()),
         }
     }

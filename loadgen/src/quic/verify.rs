@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use super::cold;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, CipherSuite, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// SHA-256 of a DER certificate.
 pub type CertHash = [u8; 32];
@@ -32,10 +33,9 @@ pub enum Trust {
 /// A rustls client configuration for TLS 1.3 with small keys and no resumption.
 pub fn tls_config(trust: &Trust, alpn: &[u8]) -> Result<rustls::ClientConfig, String> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    // AES-128-GCM first: half the key schedule of AES-256 and SHA-256 instead of SHA-384.
-    provider
-        .cipher_suites
-        .sort_by_key(|suite| suite.suite() != rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+    // AES-128-GCM first: half the key schedule of AES-256, SHA-256 instead of SHA-384, and keys that are small at rest.
+    provider.cipher_suites.retain(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider.cipher_suites.splice(0..0, cold::suite());
     // X25519 alone: the client offers one share, and a hybrid one would make the first flight two datagrams.
     provider.kx_groups.retain(|group| group.name() == rustls::NamedGroup::X25519);
     let provider = Arc::new(provider);

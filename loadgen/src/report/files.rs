@@ -14,11 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Health, Interval, Phase, Report, SCHEMA};
+use super::{Built, Health, Interval, Phase, Report, SCHEMA, Stage, Used};
 use crate::options::Options;
 use crate::run::machine::Machine;
 use crate::settings::Kind;
 use crate::stats::recorder::{Hist, Metric, Sample, Views};
+use crate::stats::server::Program;
 
 /// Names of the files in the directory of a run.
 pub const REPORT: &str = "report.json";
@@ -38,8 +39,33 @@ pub struct Header {
     pub started_unix_s: f64,
     /// Preset and command line together.
     pub options: Options,
+    /// The server's address.
+    #[serde(default)]
+    pub target: String,
+    /// The server's program, if it is known.
+    #[serde(default)]
+    pub server_program: Option<Program>,
+    /// What this program was built from.
+    #[serde(default)]
+    pub built: Built,
     /// Where the load came from.
     pub machine: Machine,
+}
+
+/// A line of [`INTERVALS`] after the first.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Stage {
+        /// What a number of sessions cost.
+        stage: Stage,
+    },
+    Interval(Box<Interval>),
+}
+
+/// The line of a stage.
+pub fn stage_line(stage: &Stage) -> String {
+    serde_json::json!({ "stage": stage }).to_string()
 }
 
 /// The first lines of a histogram log.
@@ -123,39 +149,57 @@ fn rebuild(directory: &Path) -> Result<Report, String> {
     let mut lines = BufReader::new(file).lines().map_while(Result::ok);
     let first = lines.next().ok_or_else(|| named(&"empty"))?;
     let header: Header = serde_json::from_str(&first).map_err(|error| named(&error))?;
+    let (mut intervals, mut stages) = (Vec::new(), Vec::new());
     // The last line may be half written.
-    let intervals: Vec<Interval> = lines.map_while(|line| serde_json::from_str(&line).ok()).collect();
-    let (opening_views, measured_views) = read_log(&directory.join(LOG));
-    let phase = |measuring: bool, views: AllViews| {
-        let mut sample = Sample { views, ..Sample::default() };
-        let mut seconds = 0.0;
-        for interval in intervals.iter().filter(|interval| interval.measuring == measuring) {
-            seconds += interval.seconds;
-            for (count, value) in &interval.counts {
-                *sample.counts.entry(*count).or_default() += value;
-            }
+    for line in lines.map_while(|line| serde_json::from_str(&line).ok()) {
+        match line {
+            Line::Stage { stage } => stages.push(stage),
+            Line::Interval(interval) => intervals.push(*interval),
         }
-        Phase::of(&sample, seconds)
-    };
+    }
+    let (opening_views, measured_views) = read_log(&directory.join(LOG));
     Ok(Report {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").into(),
+        built: header.built,
         scenario: header.scenario,
         end: "cut off".into(),
         started_unix_s: header.started_unix_s,
         options: header.options,
-        target: String::new(),
+        target: header.target,
+        server_program: header.server_program,
         machine: header.machine,
         health: Health {
             sound: false,
             findings: vec!["the run was cut off: this is what its interval files tell".into()],
             remarks: Vec::new(),
         },
-        opening: phase(false, opening_views),
-        stages: Vec::new(),
-        measured: phase(true, measured_views),
+        opening: phase(&intervals, false, opening_views),
+        stages,
+        measured: phase(&intervals, true, measured_views),
         intervals,
+        profile: None,
     })
+}
+
+/// A phase from its intervals and histograms.
+fn phase(intervals: &[Interval], measuring: bool, views: AllViews) -> Phase {
+    let mut sample = Sample { views, ..Sample::default() };
+    let (mut seconds, mut server, mut own) = (0.0, Used::default(), Used::default());
+    for interval in intervals.iter().filter(|interval| interval.measuring == measuring) {
+        seconds += interval.seconds;
+        server.cpu_s += interval.server_cpus * interval.seconds;
+        own.cpu_s += interval.own_cpus * interval.seconds;
+        server.rss_after_bytes = interval.server_rss_bytes;
+        for (count, value) in &interval.counts {
+            *sample.counts.entry(*count).or_default() += value;
+        }
+        for (reason, value) in &interval.failures {
+            *sample.failures.entry(reason.clone()).or_default() += value;
+        }
+    }
+    let watched = server.rss_after_bytes > 0;
+    Phase { server: watched.then_some(server), own, ..Phase::of(&sample, seconds) }
 }
 
 type AllViews = BTreeMap<Metric, Views>;

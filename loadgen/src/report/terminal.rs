@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Latency, Phase, Report, Summary};
+use super::stage::{memory_slope, open_cpu_range, own_memory_slope};
+use super::{Latency, Phase, Report, Stage, Summary};
+use crate::run::profile::Profile;
 use crate::stats::recorder::{Count, Metric};
 
 /// The end report.
@@ -41,46 +43,63 @@ fn write_opening(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "\nOpening   {opened} sessions in {:.1} s ({rate:.0}/s), {failed} failed", phase.seconds)?;
     write_failures(out, phase)?;
     write_latencies(out, phase, &[Metric::Handshake, Metric::Open])?;
-    if let Some(server) = phase.server.filter(|_| opened > 0) {
-        let cpu_us = server.cpu_s * 1e6 / opened as f64;
-        writeln!(out, "  server    {cpu_us:.0} us CPU a session opened")?;
-    }
-    let base = phase.server.map_or(0, |server| server.rss_before_bytes);
-    for stage in report.stages.iter().filter(|stage| stage.server_rss_bytes > 0 && stage.sessions > 0) {
-        let memory = stage.server_rss_bytes.saturating_sub(base) as f64 / 1024.0 / stage.sessions as f64;
-        write!(
+    let rate = phase.traffic.received as f64 / opened.max(1) as f64;
+    if let Some(cpu_us) = phase.server_us_each(Count::Opened) {
+        writeln!(
             out,
-            "  {:>7} sessions  {} RSS  {memory:.1} KiB a session",
-            stage.sessions,
-            mib(stage.server_rss_bytes)
+            "  server    {cpu_us:.0} us CPU a session opened, {rate:.1} datagrams to the generator"
         )?;
+    }
+    write_stages(out, report)?;
+    let own = phase.own.rss_after_bytes.saturating_sub(phase.own.rss_before_bytes) as f64 / 1024.0;
+    let slope =
+        own_memory_slope(report).map_or(String::new(), |slope| format!(", slope {:.1}", slope / 1024.0));
+    writeln!(
+        out,
+        "  generator {:.1} KiB a session{slope}; busy {:.0} %",
+        own / opened.max(1) as f64,
+        phase.busy * 100.0
+    )
+}
+
+fn write_stages(out: &mut String, report: &Report) -> std::fmt::Result {
+    let known = |stage: &&Stage| stage.server_rss_bytes > 0 && stage.sessions > 0;
+    let stages: Vec<&Stage> = report.stages.iter().filter(known).collect();
+    if stages.is_empty() {
+        return Ok(());
+    }
+    let held = stages.iter().any(|stage| stage.held_s > 0.0);
+    write!(out, "  {:>10} {:>10} {:>12} {:>12}", "sessions", "RSS", "KiB each", "us an open")?;
+    writeln!(
+        out,
+        "{}",
+        if held { "     keep-alives: a second       us each   us a session and s" } else { "" }
+    )?;
+    let base = report.opening.server.map_or(0, |server| server.rss_before_bytes);
+    for stage in stages {
+        let memory = stage.server_rss_bytes.saturating_sub(base) as f64 / 1024.0 / stage.sessions as f64;
+        let (sessions, rss, open) =
+            (stage.sessions, mib(stage.server_rss_bytes), stage.server_cpu_us_per_open);
+        write!(out, "  {sessions:>10} {rss:>10} {memory:>12.1} {open:>12.0}")?;
         if stage.held_s > 0.0 {
+            let each = stage.server_us_per_keep_alive().map_or("-".into(), |us| format!("{us:.1}"));
+            let a_second = stage.keep_alive_rate() * stage.sessions as f64;
             let keep = stage.server_cpu_us_per_session_second;
-            write!(out, "  {keep:.2} us CPU a session and second (keep-alives)")?;
+            write!(out, " {a_second:>26.1} {each:>13} {keep:>20.2}")?;
         }
         writeln!(out)?;
     }
     if let Some(slope) = memory_slope(report) {
         writeln!(out, "  slope     {:.1} KiB a session (least squares over the stages)", slope / 1024.0)?;
     }
-    let own = phase.own.rss_after_bytes.saturating_sub(phase.own.rss_before_bytes) as f64 / 1024.0;
-    writeln!(out, "  generator {:.1} KiB a session", own / opened.max(1) as f64)
-}
-
-/// Bytes of server memory a session, by least squares over the stages; `None` with fewer than two.
-pub fn memory_slope(report: &Report) -> Option<f64> {
-    let points: Vec<(f64, f64)> = report
-        .stages
-        .iter()
-        .filter(|stage| stage.server_rss_bytes > 0)
-        .map(|stage| (stage.sessions as f64, stage.server_rss_bytes as f64))
-        .collect();
-    let count = points.len() as f64;
-    let (x, y) =
-        points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
-    let above: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-    let below: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    (points.len() >= 2 && below > 0.0).then(|| above / below)
+    if let Some((least, most)) = open_cpu_range(report) {
+        let spread = (most / least - 1.0) * 100.0;
+        writeln!(
+            out,
+            "  flatness  opening costs from {least:.0} to {most:.0} us: {spread:.0} % more at most"
+        )?;
+    }
+    Ok(())
 }
 
 fn write_measured(out: &mut String, report: &Report) -> std::fmt::Result {
@@ -104,6 +123,7 @@ fn write_measured(out: &mut String, report: &Report) -> std::fmt::Result {
         (Count::FramesSent, "frames sent"),
         (Count::FramesReceived, "frames received"),
         (Count::Notices, "notices"),
+        (Count::Unanswered, "without an answer"),
     ];
     let counts: Vec<String> = shown
         .iter()
@@ -130,15 +150,28 @@ fn write_measured(out: &mut String, report: &Report) -> std::fmt::Result {
             (Count::Matched, "a match (each end)"),
             (Count::Opened, "a session opened"),
         ] {
-            if phase.count(count) > 0 {
-                let cpu_us = server.cpu_s * 1e6 / phase.count(count) as f64;
+            if let Some(cpu_us) = phase.server_us_each(count) {
                 write!(out, "  {cpu_us:.1} us CPU {what}")?;
             }
         }
         writeln!(out)?;
     }
     let own = phase.own.cpu_s / phase.seconds.max(0.001);
-    writeln!(out, "  generator {own:.2} CPUs, busy {:.0} %", phase.busy * 100.0)
+    writeln!(out, "  generator {own:.2} CPUs, busy {:.0} %", phase.busy * 100.0)?;
+    report.profile.as_ref().map_or(Ok(()), |profile| write_profile(out, profile))
+}
+
+/// Functions of a profile that are listed here; the JSON and the page have more.
+const PROFILE_LINES: usize = 10;
+
+fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
+    let parts: Vec<String> =
+        profile.parts.iter().map(|part| format!("{} {:.0} %", part.name, part.share * 100.0)).collect();
+    writeln!(out, "\nProfile   of the server, {} samples: {}", profile.samples, parts.join(", "))?;
+    for entry in profile.entries.iter().take(PROFILE_LINES) {
+        writeln!(out, "  {:>5.1} %  {}  ({})", entry.share * 100.0, entry.symbol, entry.module)?;
+    }
+    Ok(())
 }
 
 fn write_failures(out: &mut String, phase: &Phase) -> std::fmt::Result {

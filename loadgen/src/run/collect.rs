@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::INTERRUPTED;
 use crate::limits::MAX_INTERVALS;
 use crate::net::Traffic;
-use crate::report::{Interval, main_metric};
+use crate::report::{Interval, Phase, Stage, Used, main_metric};
 use crate::settings::Settings;
-use crate::stats::process::{Usage, usage};
+use crate::stats::process::{MachineTime, Usage, machine_time, usage};
 use crate::stats::recorder::{Count, Sample};
 use crate::stats::server::Server;
 use crate::time::{Nanos, SECOND, now};
@@ -21,6 +21,38 @@ use crate::worker::Report as ThreadReport;
 pub trait Watch {
     /// An interval is over: in few figures, and whole, before and after the schedule started.
     fn interval(&mut self, _interval: &Interval, _opening: &Sample, _measured: &Sample) {}
+
+    /// A stage of opening is over.
+    fn stage(&mut self, _stage: &Stage) {}
+}
+
+/// What everybody has used up to a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// The moment.
+    pub at: Nanos,
+    /// The server, if it is watched.
+    pub server: Option<Usage>,
+    /// This program.
+    pub own: Usage,
+    /// The whole machine.
+    pub machine: MachineTime,
+    /// What passed through this program's sockets.
+    pub traffic: Traffic,
+}
+
+impl Reading {
+    /// Fills in what a phase used between two readings.
+    pub fn used(before: &Self, after: &Self, phase: &mut Phase) {
+        phase.server = before.server.zip(after.server).map(|(before, after)| Used::between(before, after));
+        phase.own = Used::between(before.own, after.own);
+        phase.traffic = after.traffic - before.traffic;
+        let seconds = ((after.at - before.at) as f64 / SECOND as f64).max(0.001);
+        let known = phase.own.cpu_s + phase.server.map_or(0.0, |server| server.cpu_s);
+        let all = after.machine.used_s - before.machine.used_s;
+        phase.other_cpus = (all - known).max(0.0) / seconds;
+        phase.stolen_cpus = (after.machine.stolen_s - before.machine.stolen_s).max(0.0) / seconds;
+    }
 }
 
 /// Why waiting ended.
@@ -57,10 +89,8 @@ pub struct Collector {
     pub measured: Sample,
     /// Finished intervals.
     pub intervals: Vec<Interval>,
-    /// Time spent opening sessions, without holding them.
-    pub opening_seconds: Option<f64>,
-    /// Server CPU spent on opening sessions, without holding them.
-    pub opening_cpu_s: Option<f64>,
+    /// Sessions are held and none are opened: how busy the threads are says nothing about opening.
+    pub holding: bool,
     /// The kernel's count of dropped datagrams when the run began.
     pub udp_errors_before: u64,
     /// The present interval, before and after the schedule started.
@@ -83,8 +113,7 @@ impl Collector {
             opening: Sample::default(),
             measured: Sample::default(),
             intervals: Vec::new(),
-            opening_seconds: None,
-            opening_cpu_s: None,
+            holding: false,
             udp_errors_before: super::machine::udp_buffer_errors(),
             current: (Sample::default(), Sample::default()),
             measuring: false,
@@ -121,7 +150,7 @@ impl Collector {
             let next = deadline.unwrap_or(Nanos::MAX).min(self.interval_began + self.settings.interval_ns);
             let wait = Duration::from_nanos(next.saturating_sub(at)).min(Duration::from_millis(100));
             match self.reports.recv_timeout(wait) {
-                Ok(report) => self.add(&report),
+                Ok(report) => self.add(report),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.close_interval(watch);
@@ -171,7 +200,16 @@ impl Collector {
         worst.map_or("no reason was seen".into(), |(reason, _)| reason.clone())
     }
 
-    fn add(&mut self, report: &ThreadReport) {
+    /// What everybody has used so far.
+    pub fn reading(&self) -> Reading {
+        let (server, own) = usages(&self.server);
+        Reading { at: now(), server, own, machine: machine_time(), traffic: self.traffic() }
+    }
+
+    fn add(&mut self, mut report: ThreadReport) {
+        if self.holding {
+            (report.sample.busy, report.sample.span) = (0, 0);
+        }
         let (phase, current) = if report.measuring {
             (&mut self.measured, &mut self.current.1)
         } else {
@@ -217,6 +255,7 @@ impl Collector {
             own_cpus: cpus(Some(before.1), Some(self.usages.1)),
             busy: sample.busy as f64 / sample.span.max(1) as f64,
             counts: BTreeMap::clone(&sample.counts),
+            failures: BTreeMap::clone(&sample.failures),
         };
         watch.interval(&interval, &opening, &measured);
         if self.intervals.len() < MAX_INTERVALS {
@@ -227,9 +266,8 @@ impl Collector {
 }
 
 /// Readings of the server, if it is watched, and of this program.
-pub type Usages = (Option<Usage>, Usage);
+type Usages = (Option<Usage>, Usage);
 
-/// Reads both.
-pub fn usages(server: &Server) -> Usages {
+fn usages(server: &Server) -> Usages {
     (server.usage(), usage(std::process::id()).unwrap_or_default())
 }

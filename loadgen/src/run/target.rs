@@ -8,8 +8,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 use super::http::{self, Url};
-use crate::options::{Options, source_addresses};
 use crate::net::{Target, Transport};
+use crate::options::{Options, source_addresses};
 use crate::quic::verify::{CertHash, Trust};
 use crate::span::Span;
 use crate::tcp::matchbox::PATH;
@@ -101,12 +101,11 @@ pub fn resolve(options: &Options) -> Result<Target, String> {
 }
 
 fn webtransport(options: &Options, insecure: bool) -> Result<Found, String> {
-    let found = match &options.webtransport_url {
-        Some(url) => Found { url: Url::parse(url)?, hashes: Vec::new(), origin: None },
-        None => {
-            let (config, hashes, origin) = ask_site(options, insecure)?;
-            Found { url: Url::parse(&config.webtransport.url)?, hashes, origin: Some(origin) }
-        }
+    let found = if let Some(url) = &options.webtransport_url {
+        Found { url: Url::parse(url)?, hashes: Vec::new(), origin: None }
+    } else {
+        let (config, hashes, origin) = ask_site(options, insecure)?;
+        Found { url: Url::parse(&config.webtransport.url)?, hashes, origin: Some(origin) }
     };
     if !found.url.https {
         return Err(format!("the WebTransport URL {} has to be https", found.url.origin()));

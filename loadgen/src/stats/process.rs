@@ -31,7 +31,7 @@ pub fn usage(pid: u32) -> Result<Usage, String> {
         read(pid, "statm")?.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
     let (voluntary_switches, involuntary_switches) = switches(pid);
     Ok(Usage {
-        cpu_s: (field(11) + field(12)) as f64 / ticks_per_second(),
+        cpu_s: cpu_clock(pid).unwrap_or_else(|| (field(11) + field(12)) as f64 / ticks_per_second()),
         rss_bytes: resident_pages * page_bytes(),
         voluntary_switches,
         involuntary_switches,
@@ -67,6 +67,40 @@ fn switches(pid: u32) -> (u64, u64) {
     sums
 }
 
+/// The CPU clock of a process, in seconds: exact, where /proc counts in hundredths. `None` where it may not be read.
+fn cpu_clock(pid: u32) -> Option<f64> {
+    let mut clock: libc::clockid_t = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both results live across the calls that fill them in.
+    #[allow(unsafe_code)]
+    let found = unsafe {
+        libc::clock_getcpuclockid(pid.try_into().ok()?, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    found.then_some(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
+}
+
+/// CPU time of a whole machine since it started, in seconds over all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MachineTime {
+    /// Used by programs and by the kernel for them.
+    pub used_s: f64,
+    /// Taken away by the hypervisor for other machines.
+    pub stolen_s: f64,
+}
+
+/// Reads /proc/stat; zeros where there is none.
+pub fn machine_time() -> MachineTime {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let Some(line) = text.lines().find_map(|line| line.strip_prefix("cpu ")) else {
+        return MachineTime::default();
+    };
+    // user, nice, system, idle, iowait, irq, softirq, steal (proc(5)).
+    let ticks: Vec<f64> = line.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
+    let at = |index: usize| ticks.get(index).copied().unwrap_or(0.0) / ticks_per_second();
+    MachineTime { used_s: at(0) + at(1) + at(2), stolen_s: at(7) }
+}
+
 fn ticks_per_second() -> f64 {
     system_constant(libc::_SC_CLK_TCK, 100) as f64
 }
@@ -95,6 +129,22 @@ mod tests {
         }
         assert!(before.rss_bytes > 100_000);
         assert!(before.threads >= 1);
+    }
+
+    #[test]
+    fn the_clock_of_a_process_is_finer_than_a_tick() {
+        let pid = std::process::id();
+        let mut steps = 0;
+        let began = usage(pid).expect("own process").cpu_s;
+        let mut last = began;
+        while steps < 5 {
+            let now = cpu_clock(pid).expect("own process");
+            assert!(now >= last);
+            steps += u32::from(now > last);
+            last = now;
+        }
+        assert!(last - began < 0.1, "{}", last - began);
+        assert!(machine_time().used_s >= last);
     }
 
     #[test]

@@ -78,8 +78,10 @@ pub enum Count {
     BytesReceived,
     /// Exchanges completed.
     Exchanges,
-    /// MATCHED whose other end is not in this process.
+    /// Chats whose other end is not in this process.
     Foreign,
+    /// FINDs that had no answer when the run ended.
+    Unanswered,
 }
 
 /// One histogram in microseconds.

@@ -1,5 +1,8 @@
 //! Where the server's costs are read: its process on this machine, or its metrics page elsewhere.
 
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+
 use super::process::{Usage, usage};
 use crate::options::Options;
 use crate::quic::verify::Trust;
@@ -15,6 +18,26 @@ pub enum Server {
     Process(u32),
     /// A Prometheus page with the usual `process_` metrics.
     Metrics(Url),
+}
+
+/// The program behind a process id, so that a reader can tell two builds apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Where it was started from.
+    pub path: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Program {
+    /// The program of a process; `None` if it may not be read.
+    fn of(pid: u32) -> Option<Self> {
+        let exe = format!("/proc/{pid}/exe");
+        let path = std::fs::read_link(&exe).ok()?.display().to_string();
+        let hash = digest::digest(&digest::SHA256, &std::fs::read(&exe).ok()?);
+        let hex = |byte: &u8| format!("{byte:02x}");
+        Some(Self { path, sha256: hash.as_ref().iter().map(hex).collect() })
+    }
 }
 
 impl Server {
@@ -34,6 +57,19 @@ impl Server {
     /// What the server has used up to now, if it can be known.
     pub fn usage(&self) -> Option<Usage> {
         self.read()?.ok()
+    }
+
+    /// Its process, if it is one of this machine.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Process(pid) => Some(*pid),
+            _ => None,
+        }
+    }
+
+    /// Its program, if that can be known.
+    pub fn program(&self) -> Option<Program> {
+        Program::of(self.pid()?)
     }
 
     fn read(&self) -> Option<Result<Usage, String>> {

@@ -101,15 +101,15 @@ impl MatchboxNet {
                     self.forget(session);
                     self.tell(session, at, What::Gone(gone));
                 }
-                Happened::Message(bytes) => match serde_json::from_slice(&bytes) {
-                    Ok(event) => self.happened(session, at, &event),
-                    Err(_) => {
+                Happened::Message(bytes) => {
+                    if let Ok(event) = serde_json::from_slice(&bytes) {
+                        self.happened(session, at, &event);
+                    } else {
                         let end = End::Protocol("an event that is not matchbox's");
-                        self.sockets.close(session, 0);
-                        self.forget(session);
+                        self.close(session, 0);
                         self.tell(session, at, What::Gone(Gone::Session(end)));
                     }
-                },
+                }
             }
         }
     }

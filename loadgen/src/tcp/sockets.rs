@@ -1,4 +1,4 @@
-//! The WebSockets of one load thread: TCP, TLS and RFC 6455 below, messages above.
+//! The WebSocket connections of one load thread: TCP, TLS and RFC 6455 below, messages above.
 //!
 //! In: what [`super::channel`] or [`super::matchbox`] wants. Out: [`Happened`]s.
 
@@ -106,7 +106,8 @@ impl Sockets {
         let Target { sources, address, request, .. } = &self.target;
         let source = sources.get(self.next_source % sources.len().max(1)).copied();
         self.next_source = self.next_source.wrapping_add(1);
-        let stream = Stream::connect(*address, source, self.tls.as_ref()).map_err(|error| in_words(&error))?;
+        let stream =
+            Stream::connect(*address, source, self.tls.as_ref()).map_err(|error| in_words(&error))?;
         let mut key = [0; 16];
         for half in key.chunks_exact_mut(8) {
             half.copy_from_slice(&self.rng.bits().to_le_bytes());
@@ -235,7 +236,9 @@ impl Sockets {
         let result = advance(stream, socket, &mut self.buffer, &mut self.traffic, &mut tell, handshaken);
         match result {
             Ok(true) => {}
-            Ok(false) => self.lose(session, Gone::Connection("closed by the server without a goodbye".into())),
+            Ok(false) => {
+                self.lose(session, Gone::Connection("closed by the server without a goodbye".into()));
+            }
             // The answer to this side's goodbye: the server closes next.
             Err(Gone::Session(End::Closed(..))) if *over => {}
             Err(gone) => self.lose(session, gone),

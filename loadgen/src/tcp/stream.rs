@@ -51,7 +51,8 @@ impl Stream {
         let tls = match tls {
             None => None,
             Some(Tls { config, name }) => {
-                let connection = ClientConnection::new(Arc::clone(config), name.clone()).map_err(wrong)?;
+                let connection =
+                    ClientConnection::new(Arc::clone(config), name.clone()).map_err(|error| wrong(&error))?;
                 Some(Box::new(connection))
             }
         };
@@ -128,7 +129,7 @@ impl Stream {
     /// Hands on what TLS has decrypted; `false` if `take` has had enough.
     fn decrypt(&mut self, buffer: &mut [u8], take: &mut impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
         let Some(tls) = &mut self.tls else { return Ok(true) };
-        tls.process_new_packets().map_err(wrong)?;
+        tls.process_new_packets().map_err(|error| wrong(&error))?;
         loop {
             match tls.reader().read(buffer) {
                 // The goodbye of TLS; TCP's end follows.
@@ -148,7 +149,7 @@ impl AsRawFd for Stream {
     }
 }
 
-fn wrong(error: rustls::Error) -> io::Error {
+fn wrong(error: &rustls::Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("TLS: {error}"))
 }
 

@@ -73,10 +73,8 @@ impl WebSocket {
             "GET {path} HTTP/1.1\r\nHost: {host}\r\n{origin}Upgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        let hash = digest::digest(
-            &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            &[key.as_bytes(), ACCEPT_SUFFIX].concat(),
-        );
+        let hash =
+            digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), ACCEPT_SUFFIX].concat());
         let accept = Some(STANDARD.encode(hash).into());
         Self { accept, incoming: Vec::new(), message: Vec::new(), outgoing: head.into_bytes() }
     }
@@ -294,8 +292,7 @@ mod tests {
     fn what_is_sent_is_masked() {
         let mut socket = upgraded();
         socket.send(BINARY, &[1, 2, 3, 4, 5], [0x10, 0x20, 0x30, 0x40]);
-        let expected =
-            [FINAL | BINARY, MASKED | 5, 0x10, 0x20, 0x30, 0x40, 0x11, 0x22, 0x33, 0x44, 0x15];
+        let expected = [FINAL | BINARY, MASKED | 5, 0x10, 0x20, 0x30, 0x40, 0x11, 0x22, 0x33, 0x44, 0x15];
         assert_eq!(socket.outgoing, expected);
     }
 

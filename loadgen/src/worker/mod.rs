@@ -118,9 +118,7 @@ impl Worker {
     /// Runs until the run is over, then closes what is open.
     pub fn run(mut self, mut scenario: Box<dyn Scenario>, reports: &Sender<Report>) -> Result<(), String> {
         while !self.shared.stop.load(Ordering::Relaxed) {
-            if let Some(lag) =
-                self.net.receive().map_err(|error| format!("the socket failed: {error}"))?
-            {
+            if let Some(lag) = self.net.receive().map_err(|error| format!("the socket failed: {error}"))? {
                 self.recorder.latency(Metric::ReceiveLag, self.woke, self.woke, self.woke + lag);
             }
             self.net.expire();
@@ -134,6 +132,9 @@ impl Worker {
             self.net.drive();
             self.report(reports);
             self.sleep();
+        }
+        for intended in self.users.looking() {
+            self.recorder.scheduled(Count::Unanswered, intended);
         }
         self.last_report = 0;
         self.report(reports);

@@ -46,9 +46,9 @@ impl Pairs {
         None
     }
 
-    /// Chats whose other end never showed up: it is not in this process.
-    pub fn unmet(&self) -> usize {
-        self.parts.iter().filter_map(|part| part.lock().ok()).map(|part| part.len()).sum()
+    /// A chat is over; `true` if its other end never showed up: it is not in this process.
+    pub fn forget(&self, chat: u32) -> bool {
+        self.parts[chat as usize % PARTS].lock().is_ok_and(|mut part| part.remove(&chat).is_some())
     }
 }
 
@@ -62,8 +62,9 @@ mod tests {
         let end = |at| End { intended: at, sent: at, matched: at };
         assert_eq!(pairs.meet(9, end(1)), None);
         assert_eq!(pairs.meet(10, end(2)), None);
-        assert_eq!(pairs.unmet(), 2);
         assert_eq!(pairs.meet(9, end(3)), Some(end(1)));
-        assert_eq!(pairs.unmet(), 1);
+        assert!(!pairs.forget(9), "both ends were here");
+        assert!(pairs.forget(10), "the other end is elsewhere");
+        assert_eq!(pairs.meet(10, end(4)), None, "a new chat of the same number is another");
     }
 }

@@ -46,8 +46,8 @@ pub struct User {
     pub offerer: bool,
     /// Whether it looked for video.
     pub video: bool,
-    /// Whether the present wish is a "next".
-    is_next: bool,
+    /// What the present wish is timed as: FIND, or "next".
+    wish: Metric,
     /// Grows with every change of state, which voids the timers set before.
     pub epoch: u32,
     /// When MATCHED arrived.
@@ -71,12 +71,19 @@ impl User {
             chat: 0,
             offerer: false,
             video: false,
-            is_next: false,
+            wish: Metric::Find,
             epoch: 0,
             matched: 0,
             progress: 0,
             idle_place: 0,
         }
+    }
+}
+
+impl User {
+    /// Its chat, if it is in one.
+    fn chat(&self) -> Option<u32> {
+        (self.state == State::InChat).then_some(self.chat)
     }
 }
 
@@ -143,6 +150,12 @@ impl Users {
         self.slots.iter().flatten().map(|user| user.session)
     }
 
+    /// Users who are looking for a stranger: since when, as it was meant.
+    pub fn looking(&self) -> impl Iterator<Item = Nanos> + '_ {
+        let all = self.slots.iter().flatten();
+        all.filter(|user| user.state == State::Looking).map(|user| user.intended)
+    }
+
     fn set_state(&mut self, session: SessionId, state: State) {
         let place = self.idle.len() as u32;
         let Some(user) = self.get_mut(session) else { return };
@@ -199,16 +212,27 @@ fn look(worker: &mut Worker, session: SessionId, (intended, sent): (Nanos, Nanos
     user.n += 1;
     user.intended = intended;
     user.sent = sent;
-    user.is_next = user.state == State::InChat;
+    user.wish = if user.state == State::InChat { Metric::Next } else { Metric::Find };
     user.video = video;
-    let frame = message::find(user.n, video, &worker.settings.interests);
+    let (n, left) = (user.n, user.chat());
+    forget(worker, left);
+    let frame = message::find(n, video, &worker.settings.interests);
     worker.users.set_state(session, State::Looking);
     worker.net.send(session, frame);
 }
 
+/// A chat is over, if there was one: it is not to be taken for a later one of the same number.
+fn forget(worker: &mut Worker, chat: Option<u32>) {
+    if chat.is_some_and(|chat| worker.shared.pairs.forget(chat)) {
+        worker.recorder.count(Count::Foreign, 1);
+    }
+}
+
 /// Leaves the chat or the queue.
 pub fn leave(worker: &mut Worker, session: SessionId) {
-    if worker.users.get(session).is_some_and(|user| matches!(user.state, State::InChat | State::Looking)) {
+    let Some(user) = worker.users.get(session) else { return };
+    if matches!(user.state, State::InChat | State::Looking) {
+        forget(worker, user.chat());
         worker.net.send(session, message::leave());
         worker.users.set_state(session, State::Idle);
     }
@@ -234,7 +258,8 @@ pub fn send(
 
 /// Closes a user's session.
 pub fn close(worker: &mut Worker, session: SessionId) {
-    if worker.users.remove(session).is_some() {
+    if let Some(user) = worker.users.remove(session) {
+        forget(worker, user.chat());
         worker.recorder.count(Count::Closed, 1);
         worker.net.close(session, 0);
     }
@@ -273,9 +298,10 @@ fn handle_frame(
         frame::MATCHED => matched(worker, scenario, session, at, payload),
         frame::ENDED => {
             let ended = serde_json::from_slice::<Ended>(payload).ok();
-            let Some(user) = worker.users.get(session) else { return };
             worker.recorder.count(Count::Ended, 1);
-            if user.state == State::InChat && ended.is_some_and(|ended| ended.chat == user.chat) {
+            let Some(user) = worker.users.get(session) else { return };
+            if user.chat().is_some() && ended.map(|ended| ended.chat) == user.chat() {
+                forget(worker, user.chat());
                 worker.users.set_state(session, State::Idle);
                 scenario.did(worker, session, Did::Ended);
             }
@@ -285,7 +311,7 @@ fn handle_frame(
                 return;
             };
             worker.recorder.latency(Metric::Open, user.intended, user.sent, at);
-            worker.recorder.count(Count::Opened, 1);
+            worker.recorder.scheduled(Count::Opened, user.intended);
             worker.users.set_state(session, State::Idle);
             worker.decided();
             scenario.did(worker, session, Did::Ready);
@@ -316,11 +342,10 @@ fn matched(worker: &mut Worker, scenario: &mut dyn Scenario, session: SessionId,
     user.matched = at;
     user.progress = 0;
     let own = End { intended: user.intended, sent: user.sent, matched: at };
-    let is_next = user.is_next;
+    let wish = user.wish;
     worker.users.set_state(session, State::InChat);
     worker.recorder.scheduled(Count::Matched, own.intended);
-    let metric = if is_next { Metric::Next } else { Metric::Find };
-    worker.recorder.latency(metric, own.intended, own.sent, at);
+    worker.recorder.latency(wish, own.intended, own.sent, at);
     if let Some(other) = worker.shared.pairs.meet(matched.chat, own) {
         let intended = own.intended.max(other.intended);
         let sent = own.sent.max(other.sent);
@@ -365,6 +390,7 @@ fn relayed(
 
 fn gone(worker: &mut Worker, scenario: &mut dyn Scenario, session: SessionId, why: &str) {
     let Some(user) = worker.users.remove(session) else { return };
+    forget(worker, user.chat());
     if user.state == State::Opening {
         worker.decided();
         worker.recorder.count(Count::OpenFailed, 1);

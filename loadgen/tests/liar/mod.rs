@@ -14,10 +14,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::io::AsyncRead;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
-use tokio::io::AsyncRead;
 use wtransport::endpoint::IncomingSession;
 use wtransport::tls::Sha256DigestFmt;
 use wtransport::{Endpoint, Identity, ServerConfig, VarInt};
@@ -202,7 +202,7 @@ fn newcomer(world: &Shared) -> u64 {
 /// The close code of a session that is not let in.
 fn refused(world: &Shared, id: u64) -> Option<u32> {
     let (every, code) = world.lock().unwrap().lies.close_every?;
-    (id % every == 0).then_some(code)
+    id.is_multiple_of(every).then_some(code)
 }
 
 type Out = UnboundedSender<(Instant, Vec<u8>)>;
