@@ -19,7 +19,8 @@ fn main() {
 
 /// `name version` of a package, from the lock file.
 fn locked(lock: &str, name: &str) -> Option<String> {
-    let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    // Of several versions the last is the newest, which this crate uses.
+    let (_, rest) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
     Some(format!("{name} {}", rest.split('"').next()?))
 }
 

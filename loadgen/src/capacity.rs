@@ -11,8 +11,6 @@ use crate::run::machine::Machine;
 use crate::stats::recorder::Count;
 use crate::stats::server::Program;
 
-/// The search ends when the highest rate that held and the lowest that did not are this close.
-const CLOSE_ENOUGH: f64 = 1.05;
 /// No search needs more runs: 20 doublings and 10 halvings span any rate there is,
 /// each tried twice at most.
 const MAX_TRIALS: usize = 60;
@@ -115,19 +113,30 @@ pub fn judge(report: &Report, rate: f64, bound_us: u64) -> Trial {
     }
 }
 
-/// Searches from `start` on; `run` makes one run at a rate. A run that does not come to its end says nothing about its
+/// What is searched for.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    /// The rate that is tried first.
+    pub start: f64,
+    /// Bound of the main latency's p99, in microseconds.
+    pub bound_us: u64,
+    /// The search ends when the highest rate that held and the lowest that did not differ by no more than this share.
+    pub within: f64,
+}
+
+/// Searches from the goal's start on; `run` makes one run at a rate. A run that does not come to its end says nothing about its
 /// rate, and ends the search: what was found until then stays. An error is one of the first run, which leaves nothing.
 pub fn search(
     scenario: &str,
-    start: f64,
-    bound_us: u64,
+    goal: Goal,
     mut run: impl FnMut(f64) -> Result<Report, String>,
 ) -> Result<Card, String> {
+    let Goal { start, bound_us, within } = goal;
     let mut card = Card { scenario: scenario.into(), bound_us, end: "completed".into(), ..Card::default() };
     let (mut held, mut broke) = (0.0, f64::INFINITY);
     let mut doubted = false;
     let mut rate = start;
-    while card.trials.len() < MAX_TRIALS && (held <= 0.0 || broke / held > CLOSE_ENOUGH) && rate >= 1.0 {
+    while card.trials.len() < MAX_TRIALS && (held <= 0.0 || broke / held > 1.0 + within) && rate >= 1.0 {
         let report = match run(rate) {
             Err(error) if card.trials.is_empty() => return Err(error),
             Err(end) => {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::{Health, Interval, Latency, Phase, Report, Used};
+use crate::report::{Health, Interval, Latency, Phase, Report, Stage, Used};
 use crate::stats::recorder::Views;
 
 /// Merges reports of one scenario.
@@ -22,7 +22,9 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
         health: merge_health(reports),
         opening: phases(|report| &report.opening)?,
         measured: phases(|report| &report.measured)?,
+        stages: merge_stages(reports),
         intervals: merge_intervals(reports),
+        profile: reports.iter().find_map(|report| report.profile.clone()),
         ..first.clone()
     })
 }
@@ -61,6 +63,10 @@ fn merge_phases(phases: &[&Phase]) -> Result<Phase, String> {
             views.entry(*metric).or_default().add(&Views { corrected, uncorrected });
         }
         merged.own = add(merged.own, phase.own);
+        merged.traffic = merged.traffic + phase.traffic;
+        // What is another program to one generator is mostly the other generator, if they share a machine.
+        merged.other_cpus = merged.other_cpus.max(phase.other_cpus);
+        merged.stolen_cpus = merged.stolen_cpus.max(phase.stolen_cpus);
         // All watched the same server: the first that did is as good as any.
         merged.server = merged.server.or(phase.server);
     }
@@ -76,6 +82,32 @@ fn add(a: Used, b: Used) -> Used {
         context_switches: a.context_switches + b.context_switches,
         threads: a.threads + b.threads,
     }
+}
+
+/// Stages add up one by one. All watched the same server, so what it used is counted once and shared by all sessions.
+fn merge_stages(reports: &[Report]) -> Vec<Stage> {
+    let count = reports.iter().map(|report| report.stages.len()).min().unwrap_or(0);
+    (0..count)
+        .map(|index| {
+            let parts = || reports.iter().map(|report| &report.stages[index]);
+            let sum = |of: fn(&Stage) -> u64| parts().map(of).sum::<u64>();
+            let most = |of: &dyn Fn(&Stage) -> f64| parts().map(of).fold(0.0, f64::max);
+            let (sessions, opened) = (sum(|stage| stage.sessions), sum(|stage| stage.opened));
+            let open_us = most(&|stage| stage.server_cpu_us_per_open * stage.opened as f64);
+            let held_us = most(&|stage| stage.server_cpu_us_per_session_second * stage.sessions as f64);
+            Stage {
+                sessions,
+                opened,
+                open_s: most(&|stage| stage.open_s),
+                server_rss_bytes: parts().map(|stage| stage.server_rss_bytes).max().unwrap_or(0),
+                server_cpu_us_per_open: open_us / opened.max(1) as f64,
+                held_s: most(&|stage| stage.held_s),
+                server_cpu_us_per_session_second: held_us / sessions.max(1) as f64,
+                keep_alives: sum(|stage| stage.keep_alives),
+                own_rss_bytes: sum(|stage| stage.own_rss_bytes),
+            }
+        })
+        .collect()
 }
 
 fn merge_intervals(reports: &[Report]) -> Vec<Interval> {
@@ -103,4 +135,40 @@ fn merge_intervals(reports: &[Report]) -> Vec<Interval> {
         }
     }
     merged.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_generators_saw_of_one_server_is_counted_once() {
+        let stage = |sessions, opened| Stage {
+            sessions,
+            opened,
+            server_rss_bytes: 300,
+            own_rss_bytes: 50,
+            server_cpu_us_per_open: 6000.0 / opened as f64,
+            keep_alives: 7,
+            ..Stage::default()
+        };
+        let report = |stages| -> Report {
+            let mut report: Report = serde_json::from_value(serde_json::json!({
+                "schema": 1, "version": "", "scenario": "idle", "end": "completed", "started_unix_s": 0.0,
+                "options": {}, "target": "", "health": Health { sound: true, ..Health::default() },
+                "machine": crate::run::machine::Machine::default(), "opening": Phase::default(),
+                "stages": [], "measured": Phase::default(), "intervals": [],
+            }))
+            .unwrap();
+            report.stages = stages;
+            report
+        };
+        let merged =
+            merge(&[report(vec![stage(10, 10), stage(20, 10)]), report(vec![stage(30, 30)])]).unwrap();
+        assert_eq!(merged.stages.len(), 1, "the second stage of one is no stage of both");
+        let both = &merged.stages[0];
+        assert_eq!((both.sessions, both.opened, both.keep_alives), (40, 40, 14));
+        assert_eq!((both.server_rss_bytes, both.own_rss_bytes), (300, 100));
+        assert!((both.server_cpu_us_per_open - 150.0).abs() < 1e-9);
+    }
 }

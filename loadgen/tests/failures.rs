@@ -140,6 +140,19 @@ fn start_long_run(url: &str, out: &std::path::Path) -> std::process::Child {
 }
 
 #[test]
+fn a_full_disk_costs_the_files_and_not_the_report() {
+    let liar = Liar::start(Lies::default());
+    let full =
+        program(&["connect", "--connections", "4", "--url", &liar.url(), "--jsonl", "/dev/full", "--force"]);
+    assert_eq!(full.status.code(), Some(1));
+    assert!(stderr(&full).contains("not everything could be written"), "{}", stderr(&full));
+    assert!(
+        String::from_utf8_lossy(&full.stdout).contains("4 sessions"),
+        "the report is printed all the same"
+    );
+}
+
+#[test]
 fn ctrl_c_keeps_what_was_seen_and_exits_with_130() {
     let liar = Liar::start(Lies::default());
     let directory = tempfile::tempdir().unwrap();

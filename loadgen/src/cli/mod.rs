@@ -81,12 +81,15 @@ struct RunArgs {
 
 #[derive(Args)]
 struct CapacityArgs {
-    /// The load whose rate is searched: pair, relay, signal or connect
+    /// The load whose rate is searched: pair, relay, signal, connect or mix
     #[arg(value_enum)]
     scenario: Kind,
     /// Bound of the main latency's p99, as 2ms
     #[arg(long, default_value = "2ms")]
     bound: Span,
+    /// End when the highest rate that held and the lowest that did not are so close, in per cent
+    #[arg(long, default_value_t = 5.0)]
+    within: f64,
     /// Write the card as JSON to this file
     #[arg(long)]
     card: Option<PathBuf>,
@@ -106,6 +109,12 @@ struct CompareArgs {
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
+    /// Write a page here: both by percentile, and the figures
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Overwrite it if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Args)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::run::{parse_conditions, plan, with_preset};
 use super::{CapacityArgs, exit};
-use crate::capacity::{self, Card};
+use crate::capacity::{self, Card, Goal};
 use crate::condition::{Condition, Subject};
 use crate::options::Options;
 use crate::output::{Output, complain, create, create_directory, on_interrupt, print};
@@ -16,6 +16,9 @@ use crate::settings::Kind;
 /// Searches the highest rate, and writes the card.
 pub fn search(args: CapacityArgs) -> Result<u8, String> {
     let kind = args.scenario;
+    if !(0.1..=100.0).contains(&args.within) {
+        return Err("--within must be from 0.1 to 100 per cent".into());
+    }
     let mut options = with_preset(kind, args.run)?;
     options.closed = None;
     options.steps = None;
@@ -37,7 +40,6 @@ pub fn search(args: CapacityArgs) -> Result<u8, String> {
             other.text
         ));
     }
-    let start = options.rate.unwrap_or(100.0);
     let force = options.force.unwrap_or(false);
     let card_file = args.card.as_ref().map(|path| create(path, force)).transpose()?;
     let out = options.out.take();
@@ -45,9 +47,13 @@ pub fn search(args: CapacityArgs) -> Result<u8, String> {
         create_directory(directory, force)?;
     }
     on_interrupt();
-    let bound_us = args.bound.as_nanos() / 1000;
+    let goal = Goal {
+        start: options.rate.unwrap_or(100.0),
+        bound_us: args.bound.as_nanos() / 1000,
+        within: args.within / 100.0,
+    };
     let mut number = 0;
-    let card = capacity::search(kind.name(), start, bound_us, |rate| {
+    let card = capacity::search(kind.name(), goal, |rate| {
         number += 1;
         complain(&format!("trying {rate:.0}/s"));
         let plan = plan(kind, &Options { rate: Some(rate), ..options.clone() })?;

@@ -11,6 +11,9 @@ pub fn side_by_side(args: &CompareArgs) -> Result<u8, String> {
     let conditions = parse_conditions(&args.fail_if)?;
     let (a, b) = (compare::read_runs(&args.a)?, compare::read_runs(&args.b)?);
     let rows = compare::rows(&a, &b);
+    if let Some(path) = &args.html {
+        files::append(&mut create(path, args.force)?, &html::compare(&a, &b, &rows))?;
+    }
     if args.json {
         let figures: Vec<_> = rows
             .iter()

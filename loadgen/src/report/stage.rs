@@ -6,6 +6,9 @@ use super::Report;
 use crate::run::collect::Reading;
 use crate::time::SECOND;
 
+/// A shorter time between the two readings is what reading takes.
+const SHORTEST_HOLD_S: f64 = 0.05;
+
 /// A number of sessions, and what they cost.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stage {
@@ -41,7 +44,9 @@ impl Stage {
             from.server.zip(to.server).map_or(0.0, |(from, to)| (to.cpu_s - from.cpu_s) * 1e6)
         };
         let per = |value: f64, count: f64| if count > 0.0 { value / count } else { 0.0 };
-        let (open_s, held_s) = (seconds(before, open), seconds(open, held));
+        // Two readings in a row are no hold.
+        let held_s = Some(seconds(open, held)).filter(|held_s| *held_s > SHORTEST_HOLD_S).unwrap_or(0.0);
+        let open_s = seconds(before, open);
         let opened = sessions - earlier.map_or(0, |earlier| earlier.sessions.min(sessions));
         let kept_alive = earlier.map_or(0.0, |earlier| {
             earlier.server_cpu_us_per_session_second * earlier.sessions as f64 * open_s

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::stage::{memory_slope, open_cpu_range, own_memory_slope};
 use super::{Latency, Phase, Report, Stage, Summary};
 use crate::run::profile::Profile;
+use crate::settings::Kind;
 use crate::stats::recorder::{Count, Metric};
 
 /// The end report.
@@ -65,7 +66,8 @@ fn write_opening(out: &mut String, report: &Report) -> std::fmt::Result {
 fn write_stages(out: &mut String, report: &Report) -> std::fmt::Result {
     let known = |stage: &&Stage| stage.server_rss_bytes > 0 && stage.sessions > 0;
     let stages: Vec<&Stage> = report.stages.iter().filter(known).collect();
-    if stages.is_empty() {
+    // Of other loads the sessions are the beginning, not the subject.
+    if stages.is_empty() || report.scenario != Kind::Idle {
         return Ok(());
     }
     let held = stages.iter().any(|stage| stage.held_s > 0.0);

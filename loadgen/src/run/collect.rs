@@ -73,6 +73,8 @@ pub enum Until {
 struct Gauges {
     open: u64,
     in_chat: u64,
+    looking: u64,
+    finished: bool,
     attempted: u64,
     undecided: u64,
     traffic: Traffic,
@@ -194,6 +196,15 @@ impl Collector {
         self.open() >= 2 && self.in_chat() + 1 >= self.open()
     }
 
+    /// Whether the schedule was acted on to its end and all that was asked is answered, but for one left over in each mode.
+    pub fn all_answered(&self) -> bool {
+        const LEFT_OVER: u64 = 2;
+        let looking: u64 = self.gauges.iter().map(|gauges| gauges.looking).sum();
+        let frames = |count| self.measured.count(count);
+        let finished = self.gauges.iter().all(|gauges| gauges.finished);
+        finished && looking <= LEFT_OVER && frames(Count::FramesSent) <= frames(Count::FramesReceived)
+    }
+
     /// The most frequent reason of failure.
     pub fn worst_failure(&self) -> String {
         let worst = self.opening.failures.iter().max_by_key(|(_, count)| **count);
@@ -221,6 +232,8 @@ impl Collector {
         self.gauges[report.thread] = Gauges {
             open: report.open,
             in_chat: report.in_chat,
+            looking: report.looking,
+            finished: report.finished,
             attempted: report.attempted.0,
             undecided: report.attempted.1,
             traffic: report.traffic,

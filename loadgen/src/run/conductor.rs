@@ -15,8 +15,10 @@ use crate::worker::Shared;
 const PREPARE_NS: Nanos = 30 * SECOND;
 /// The schedule starts this long after the order, so that every thread has it in time.
 const LEAD_NS: Nanos = 50 * MILLISECOND;
-/// Answers to what was started are waited for this long after the end.
-const GRACE_NS: Nanos = SECOND;
+/// Answers to what was started are waited for this long after the end, at most.
+const GRACE_NS: Nanos = 5 * SECOND;
+/// After so long every thread has reported once more.
+const HEARD_NS: Nanos = 250 * MILLISECOND;
 
 /// What a run was, beside what its threads saw.
 #[derive(Default)]
@@ -137,10 +139,7 @@ impl<'a> Conductor<'a> {
             if *target > 0 && opened == 0 {
                 return Err(format!("no session could be opened: {}", collector.worst_failure()));
             }
-            let hold = if self.settings.kind == Kind::Idle { self.settings.hold_ns } else { 0 };
-            collector.holding = true;
-            let until = collector.until(self.watch, Some(now() + hold), |_| false);
-            collector.holding = false;
+            let until = self.hold(collector);
             let readings = [before, open, collector.reading()];
             let stage = Stage::of(opened, self.conducted.stages.last(), &readings);
             self.watch.stage(&stage);
@@ -148,6 +147,17 @@ impl<'a> Conductor<'a> {
             finished(until)?;
         }
         Ok(())
+    }
+
+    /// Leaves the sessions of a stage alone for a while, if that is the load.
+    fn hold(&mut self, collector: &mut Collector) -> Until {
+        if self.settings.kind != Kind::Idle || self.settings.hold_ns == 0 {
+            return Until::Done;
+        }
+        collector.holding = true;
+        let until = collector.until(self.watch, Some(now() + self.settings.hold_ns), |_| false);
+        collector.holding = false;
+        until
     }
 
     /// Waits until everybody has a stranger, for loads between pairs.
@@ -187,8 +197,13 @@ impl<'a> Conductor<'a> {
             conductor.conducted.load = Some(([before, after], span as f64 / SECOND as f64));
             until
         });
+        // What the threads have told by then is from after the end.
+        let (heard, last) = (now() + HEARD_NS, now() + GRACE_NS);
         let grace = match until {
-            Until::Deadline => collector.until(self.watch, Some(now() + GRACE_NS), |_| false),
+            Until::Deadline => {
+                let answered = |seen: &Collector| now() > heard && seen.all_answered();
+                collector.until(self.watch, Some(last), answered)
+            }
             other => other,
         };
         finished(grace)

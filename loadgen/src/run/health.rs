@@ -88,7 +88,9 @@ pub fn verdict(
 fn lag(settings: &Settings, phase: &Phase) -> Vec<String> {
     let corrected = |metric: Metric| phase.latencies.get(&metric).map(|latency| &latency.corrected);
     // A closed loop is meant to be busy: it goes as fast as both sides can.
-    let Some(main) = corrected(main_metric(settings.kind)).filter(|_| settings.closed.is_none()) else {
+    let scheduled =
+        settings.closed.is_none() && phase.count(Count::Planned) > 0 || settings.kind == Kind::Churn;
+    let Some(main) = corrected(main_metric(settings.kind)).filter(|_| scheduled) else {
         return Vec::new();
     };
     let allowed = ((main.p99 as f64 * LAG_SHARE) as u64).max(LAG_FLOOR_US);

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Machine {
     /// CPUs that this program may run on.
     pub cpus: usize,
+    /// CPUs of the machine.
+    #[serde(default)]
+    pub all_cpus: usize,
     /// Name of the CPU.
     pub cpu_model: String,
     /// Kernel release.
@@ -32,10 +35,19 @@ impl Machine {
             field("/proc/meminfo", "MemTotal").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
         Self {
             cpus: std::thread::available_parallelism().map_or(1, Into::into),
+            all_cpus: text("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count(),
             cpu_model: field("/proc/cpuinfo", "model name"),
             kernel: text("/proc/sys/kernel/osrelease").trim().to_string(),
             memory_bytes: kilobytes * 1024,
         }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cpus, all_cpus, cpu_model, kernel, memory_bytes } = self;
+        let gib = *memory_bytes as f64 / 1024f64.powi(3);
+        write!(f, "{cpus} of {all_cpus} CPUs ({cpu_model}), {gib:.0} GiB, Linux {kernel}")
     }
 }
 

@@ -8,6 +8,7 @@ pub mod message;
 pub mod pairs;
 pub mod timers;
 pub mod user;
+pub mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +23,8 @@ use crate::stats::recorder::{Count, Metric, Recorder, Sample};
 use crate::time::{MILLISECOND, Nanos, now};
 use pairs::Pairs;
 use timers::{Timer, Timers};
-use user::{User, Users};
+use user::User;
+use users::Users;
 
 /// How often a thread looks for orders while it has nothing else to do.
 const ORDERS_NS: Nanos = 5 * MILLISECOND;
@@ -58,9 +60,11 @@ pub struct Report {
     pub open: u64,
     /// Of these, sessions in a chat.
     pub in_chat: u64,
+    /// Of these, sessions that look for a stranger.
+    pub looking: u64,
     /// Sessions attempted so far, and of these those not decided yet.
     pub attempted: (u64, u64),
-    /// The schedule is at its end.
+    /// The schedule has started and was acted on to its end.
     pub finished: bool,
     /// What passed through its sockets so far.
     pub traffic: Traffic,
@@ -133,7 +137,7 @@ impl Worker {
             self.report(reports);
             self.sleep();
         }
-        for intended in self.users.looking() {
+        for intended in self.users.looking_since() {
             self.recorder.scheduled(Count::Unanswered, intended);
         }
         self.last_report = 0;
@@ -247,6 +251,7 @@ impl Worker {
             sample: self.recorder.take(busy, span),
             open: self.users.open(),
             in_chat: self.users.in_chat(),
+            looking: self.users.looking(),
             attempted: (self.attempted, self.undecided),
             finished: self.start != 0 && self.next_arrival.is_none() && self.undecided == 0,
             traffic: self.net.traffic(),

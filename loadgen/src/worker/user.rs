@@ -36,7 +36,7 @@ pub struct User {
     /// Where it stands.
     pub state: State,
     /// When its present wish (to be open, to find someone) was meant to be sent, and when it was.
-    intended: Nanos,
+    pub(super) intended: Nanos,
     sent: Nanos,
     /// Counts FINDs.
     n: u32,
@@ -55,7 +55,7 @@ pub struct User {
     /// What the scenario counts.
     pub progress: u32,
     /// Place in the list of idle users, while idle.
-    idle_place: u32,
+    pub(super) idle_place: u32,
 }
 
 impl User {
@@ -100,99 +100,6 @@ pub enum Did {
     Frame(Stamp),
     /// The session ended, wished or not. The user is no more.
     Gone,
-}
-
-/// The users of one thread.
-#[derive(Default)]
-pub struct Users {
-    slots: Vec<Option<User>>,
-    idle: Vec<SessionId>,
-    open: u64,
-    in_chat: u64,
-}
-
-impl Users {
-    /// Adds a user.
-    pub fn insert(&mut self, session: SessionId, user: User) {
-        if self.slots.len() <= session.index() {
-            self.slots.resize_with(session.index() + 1, || None);
-        }
-        self.slots[session.index()] = Some(user);
-    }
-
-    /// A user.
-    pub fn get(&self, session: SessionId) -> Option<&User> {
-        self.slots.get(session.index())?.as_ref().filter(|user| user.session == session)
-    }
-
-    /// A user, to be changed.
-    pub fn get_mut(&mut self, session: SessionId) -> Option<&mut User> {
-        self.slots.get_mut(session.index())?.as_mut().filter(|user| user.session == session)
-    }
-
-    /// Idle users.
-    pub fn idle(&self) -> &[SessionId] {
-        &self.idle
-    }
-
-    /// Users whose session is open.
-    pub fn open(&self) -> u64 {
-        self.open
-    }
-
-    /// Users in a chat.
-    pub fn in_chat(&self) -> u64 {
-        self.in_chat
-    }
-
-    /// All sessions.
-    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.slots.iter().flatten().map(|user| user.session)
-    }
-
-    /// Users who are looking for a stranger: since when, as it was meant.
-    pub fn looking(&self) -> impl Iterator<Item = Nanos> + '_ {
-        let all = self.slots.iter().flatten();
-        all.filter(|user| user.state == State::Looking).map(|user| user.intended)
-    }
-
-    fn set_state(&mut self, session: SessionId, state: State) {
-        let place = self.idle.len() as u32;
-        let Some(user) = self.get_mut(session) else { return };
-        let before = std::mem::replace(&mut user.state, state);
-        user.epoch = user.epoch.wrapping_add(1);
-        let old_place = user.idle_place;
-        if state == State::Idle {
-            user.idle_place = place;
-        }
-        self.open += u64::from(before == State::Opening);
-        self.in_chat = self.in_chat + u64::from(state == State::InChat) - u64::from(before == State::InChat);
-        if before == State::Idle && state != State::Idle {
-            self.leave_idle(old_place);
-        } else if before != State::Idle && state == State::Idle {
-            self.idle.push(session);
-        }
-    }
-
-    fn leave_idle(&mut self, place: u32) {
-        self.idle.swap_remove(place as usize);
-        if let Some(moved) = self.idle.get(place as usize).copied()
-            && let Some(user) = self.get_mut(moved)
-        {
-            user.idle_place = place;
-        }
-    }
-
-    fn remove(&mut self, session: SessionId) -> Option<User> {
-        self.get(session)?;
-        let user = self.slots[session.index()].take()?;
-        self.open -= u64::from(user.state != State::Opening);
-        self.in_chat -= u64::from(user.state == State::InChat);
-        if user.state == State::Idle {
-            self.leave_idle(user.idle_place);
-        }
-        Some(user)
-    }
 }
 
 /// Sends FIND for a user that is idle, or "next" for one in a chat. `intended` is when it was meant to be sent.

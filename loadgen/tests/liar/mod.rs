@@ -29,6 +29,8 @@ mod ws;
 pub struct Lies {
     /// MATCHED is sent this long after the second FIND.
     pub match_delay: Duration,
+    /// MATCHED of every n-th chat is sent this long after the second FIND instead.
+    pub slow_every: Option<(u32, Duration)>,
     /// Relayed frames are held for this long.
     pub relay_delay: Duration,
     /// Between these moments after the first FIND, nothing is answered; it is made up for afterwards.
@@ -251,7 +253,11 @@ fn look(world: &Shared, client: Client) {
     };
     let chat = world.next_chat;
     world.next_chat += 1;
-    let due = held(&world, Instant::now() + world.lies.match_delay);
+    let delay = match world.lies.slow_every {
+        Some((every, delay)) if chat.is_multiple_of(every) => delay,
+        _ => world.lies.match_delay,
+    };
+    let due = held(&world, Instant::now() + delay);
     for (end, role) in [(&other, "offerer"), (&client, "answerer")] {
         let matched =
             format!(r#"{{"n":{},"chat":{chat},"role":"{role}","mode":"text","shared":[],"ice":[]}}"#, end.n);

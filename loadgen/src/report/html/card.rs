@@ -3,7 +3,7 @@
 use std::fmt::{Result, Write};
 
 use super::plots::figure;
-use super::{Tile, milliseconds, page, write_tiles};
+use super::{Tile, milliseconds, page, write_conditions, write_tiles};
 use crate::capacity::{Card, Trial};
 use crate::report::svg::{Axis, Line, Plot, escape};
 
@@ -21,7 +21,7 @@ pub fn card(card: &Card) -> String {
         }
         write!(out, "</div>")?;
         write_trials(out, card)?;
-        write_conditions(out, card)
+        write_conditions(out, &card.built, &card.machine, card.server_program.as_ref(), &card.options)
     })
 }
 
@@ -74,8 +74,10 @@ fn tiles(card: &Card) -> Vec<Tile> {
 }
 
 fn plots<'a>(card: &Card, bound: &'a str) -> Vec<Plot<'a>> {
-    let mut trials: Vec<&Trial> = card.trials.iter().collect();
+    // A rate that was tried twice was judged by the second run.
+    let mut trials: Vec<&Trial> = card.trials.iter().rev().collect();
     trials.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    trials.dedup_by(|a, b| a.rate.total_cmp(&b.rate).is_eq());
     let series = |value: &dyn Fn(&Trial) -> Option<f64>| -> Vec<(f64, f64)> {
         trials.iter().filter_map(|trial| Some((trial.rate, value(trial)?))).collect()
     };
@@ -111,7 +113,7 @@ fn write_trials(out: &mut String, card: &Card) -> Result {
     write!(
         out,
         "<h2>Runs, in order</h2><div class=\"scroll\"><table><thead><tr><th>rate/s</th><th>achieved/s</th><th>p50 \
-         ms</th><th>p99 ms</th><th>p99.9 ms</th><th>server CPUs</th><th>own CPUs</th><th>verdict</th></tr></thead><tbody>"
+         ms</th><th>p99 ms</th><th>p99.9 ms</th><th>server CPUs</th><th>own CPUs</th><th class=\"text\">verdict</th></tr></thead><tbody>"
     )?;
     let ms = |us: Option<u64>| us.map_or("-".into(), |us| format!("{:.3}", us as f64 / 1000.0));
     for trial in &card.trials {
@@ -131,19 +133,4 @@ fn write_trials(out: &mut String, card: &Card) -> Result {
         )?;
     }
     write!(out, "</tbody></table></div>")
-}
-
-fn write_conditions(out: &mut String, card: &Card) -> Result {
-    let (built, machine) = (&card.built, &card.machine);
-    write!(
-        out,
-        "<h2>To repeat it</h2><p>{} build, {}; {}; on {} CPUs of {}, Linux {}.</p><pre>{}</pre>",
-        escape(&built.profile),
-        escape(&built.compiler),
-        escape(&built.libraries),
-        machine.cpus,
-        escape(&machine.cpu_model),
-        escape(&machine.kernel),
-        escape(&toml::to_string(&card.options).unwrap_or_default())
-    )
 }

@@ -1,6 +1,7 @@
 //! Reports as self-contained pages: verdict, figures, plots. They open from disk, in light and in dark.
 
 mod card;
+mod compare;
 mod plots;
 mod tables;
 
@@ -8,10 +9,14 @@ use std::fmt::{Result, Write};
 
 use super::stage::{memory_slope, open_cpu_range};
 use super::svg::escape;
-use super::{Health, Report};
+use super::{Built, Health, Report};
+use crate::options::Options;
 use crate::run::machine::Machine;
+use crate::settings::Kind;
 use crate::stats::recorder::Count;
+use crate::stats::server::Program;
 pub use card::card;
+pub use compare::compare;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -31,8 +36,8 @@ pub fn render(report: &Report) -> String {
             "<details><summary>The report as text</summary><pre>{}</pre></details>",
             escape(text.trim())
         )?;
-        let options = toml::to_string(&report.options).unwrap_or_default();
-        write_conditions(out, &report.version, &report.machine, &options, report)
+        let Report { built, machine, server_program, options, .. } = report;
+        write_conditions(out, built, machine, server_program.as_ref(), options)
     })
 }
 
@@ -84,7 +89,7 @@ fn write_tiles(out: &mut String, tiles: &[Tile]) -> Result {
 
 fn tiles(report: &Report) -> Vec<Tile> {
     let phase = report.main_phase();
-    let mut tiles = Vec::new();
+    let mut tiles = stage_tiles(report);
     if let Some(latency) = report.main_latency() {
         let metric = super::terminal::name(super::main_metric(report.scenario));
         let summary = &latency.corrected;
@@ -92,13 +97,16 @@ fn tiles(report: &Report) -> Vec<Tile> {
             tiles.push((milliseconds(us), "ms", format!("{metric}, {name}")));
         }
     }
+    let rates = [
+        (Count::FramesReceived, "frames relayed"),
+        (Count::Matched, "matches"),
+        (Count::Opened, "sessions opened"),
+    ];
     if phase.count(Count::Planned) > 0 {
         let name = format!("achieved of {:.0} asked", phase.target_rate);
         tiles.push((format!("{:.0}", phase.achieved_rate), "/s", name));
-    } else if phase.count(Count::FramesReceived) > 0 {
-        tiles.push((format!("{:.0}", phase.rate(Count::FramesReceived)), "/s", "frames relayed".into()));
-    } else {
-        tiles.push((format!("{:.0}", phase.rate(Count::Opened)), "/s", "sessions opened".into()));
+    } else if let Some((count, name)) = rates.iter().find(|(count, _)| phase.count(*count) > 0) {
+        tiles.push((format!("{:.0}", phase.rate(*count)), "/s", (*name).into()));
     }
     let each = [
         (Count::FramesReceived, "server CPU a frame"),
@@ -110,47 +118,54 @@ fn tiles(report: &Report) -> Vec<Tile> {
     {
         tiles.push((format!("{cpu:.0}"), "us", (*name).into()));
     }
-    if let Some(slope) = memory_slope(report) {
-        tiles.push((format!("{:.1}", slope / 1024.0), "KiB", "server memory a session (slope)".into()));
-    }
-    if let Some((least, most)) = open_cpu_range(report) {
-        let name = format!("CPU of opening, from {least:.0} to {most:.0} us");
-        tiles.push((format!("{:.0}", (most / least - 1.0) * 100.0), "%", name));
-    }
-    if let Some(keep) = report.stages.last().filter(|stage| stage.keep_alives > 0) {
-        let cpu = keep.server_cpu_us_per_session_second;
-        tiles.push((format!("{cpu:.2}"), "us", "keep-alive CPU a session and second".into()));
-    }
     let failed = [&report.opening, &report.measured]
         .map(|phase| phase.count(Count::OpenFailed) + phase.count(Count::Lost));
     tiles.push(((failed[0] + failed[1]).to_string(), "", "sessions failed or lost".into()));
     tiles
 }
 
+/// What `idle` is about.
+fn stage_tiles(report: &Report) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    if report.scenario != Kind::Idle {
+        return tiles;
+    }
+    if let Some(slope) = memory_slope(report) {
+        tiles.push((format!("{:.1}", slope / 1024.0), "KiB", "server memory a session (slope)".into()));
+    }
+    if let Some((least, most)) = open_cpu_range(report) {
+        let name = format!("opening costs from {least:.0} to {most:.0} us of CPU");
+        tiles.push((format!("{:.0}", (most / least - 1.0) * 100.0), "%", name));
+    }
+    if let Some(keep) = report.stages.last().filter(|stage| stage.keep_alives > 0) {
+        let cpu = keep.server_cpu_us_per_session_second;
+        tiles.push((format!("{cpu:.2}"), "us", "keep-alive CPU a session and second".into()));
+    }
+    tiles
+}
+
+/// What has to be known to repeat it.
 fn write_conditions(
     out: &mut String,
-    version: &str,
+    built: &Built,
     machine: &Machine,
-    options: &str,
-    report: &Report,
+    server: Option<&Program>,
+    options: &Options,
 ) -> Result {
-    let built = &report.built;
     write!(
         out,
-        "<h2>To repeat it</h2><p>anoncam-loadgen {} ({} build, {}; {}) on {} CPUs of {}, Linux {}, {:.0} GiB.",
-        escape(version),
+        "<h2>To repeat it</h2><p>anoncam-loadgen {}, {} build ({}; {}), on {}.",
+        env!("CARGO_PKG_VERSION"),
         escape(&built.profile),
         escape(&built.compiler),
         escape(&built.libraries),
-        machine.cpus,
-        escape(&machine.cpu_model),
-        escape(&machine.kernel),
-        machine.memory_bytes as f64 / 1024f64.powi(3),
+        escape(&machine.to_string())
     )?;
-    if let Some(program) = &report.server_program {
-        write!(out, " Server: {}, SHA-256 {}.", escape(&program.path), escape(&program.sha256))?;
+    if let Some(Program { path, sha256 }) = server {
+        write!(out, " Server: {}, SHA-256 {}.", escape(path), escape(sha256))?;
     }
-    write!(out, "</p><pre>{}</pre>", escape(options))
+    let options = toml::to_string(options).unwrap_or_default();
+    write!(out, "</p><pre>{}</pre>", escape(&options))
 }
 
 /// Microseconds as milliseconds with as many digits as matter.

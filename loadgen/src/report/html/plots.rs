@@ -41,7 +41,8 @@ fn by_percentile(latency: &Latency) -> Plot<'static> {
     }
 }
 
-fn points(histogram: std::result::Result<Hist, String>) -> Vec<(f64, f64)> {
+/// A histogram by percentile, in milliseconds.
+pub fn points(histogram: std::result::Result<Hist, String>) -> Vec<(f64, f64)> {
     let Ok(histogram) = histogram else { return Vec::new() };
     // Beyond one in as many values as there are, nothing is known.
     let last = 1.0 - 1.0 / histogram.len().max(2) as f64;
@@ -52,8 +53,13 @@ fn points(histogram: std::result::Result<Hist, String>) -> Vec<(f64, f64)> {
 }
 
 fn over_time(report: &Report) -> Vec<Plot<'static>> {
+    // The last interval is what was left of it: too short for a rate.
+    let length = report.intervals.first().map_or(0.0, |interval| interval.seconds);
+    let whole: Vec<&Interval> =
+        report.intervals.iter().filter(|interval| interval.seconds > length / 2.0).collect();
     let series = |value: &dyn Fn(&Interval) -> f64| -> Vec<(f64, f64)> {
-        report.intervals.iter().map(|interval| (interval.at_s, value(interval))).collect()
+        let points: Vec<_> = whole.iter().map(|interval| (interval.at_s, value(interval))).collect();
+        if points.iter().any(|point| point.1 > 0.0) { points } else { Vec::new() }
     };
     let rate = |count: Count| {
         series(&|interval: &Interval| {
@@ -61,7 +67,7 @@ fn over_time(report: &Report) -> Vec<Plot<'static>> {
         })
     };
     let timed = |value: fn(&Interval) -> u64| -> Vec<(f64, f64)> {
-        let timed = report.intervals.iter().filter(|interval| interval.operations > 0);
+        let timed = whole.iter().filter(|interval| interval.operations > 0);
         timed.map(|interval| (interval.at_s, value(interval) as f64 / 1000.0)).collect()
     };
     let operations = series(&|interval| interval.operations as f64 / interval.seconds.max(0.001));

@@ -111,8 +111,8 @@ impl Plot<'_> {
         if let Some((level, name)) = self.level {
             let (at, right) = (y.at(level), WIDTH - RIGHT);
             write!(out, r#"<path class="level" d="M{LEFT} {at:.1}H{right}"/>"#)?;
-            let (x, y) = (right - 4.0, at - 5.0);
-            write!(out, r#"<text class="tick end" x="{x:.1}" y="{y:.1}">{}</text>"#, escape(name))?;
+            let (x, y) = (LEFT + 6.0, at - 5.0);
+            write!(out, r#"<text class="tick" x="{x:.1}" y="{y:.1}">{}</text>"#, escape(name))?;
         }
         for (index, line) in self.lines.iter().enumerate() {
             self.write_line(out, index, line, &x, &y)?;
@@ -194,7 +194,8 @@ impl Plot<'_> {
     /// From the right, so that it meets the axis's label last.
     fn write_legend(&self, out: &mut String) -> std::fmt::Result {
         let mut right = WIDTH - RIGHT;
-        for (index, line) in self.lines.iter().enumerate().rev() {
+        let drawn = self.lines.iter().enumerate().filter(|(_, line)| !line.points.is_empty());
+        for (index, line) in drawn.rev() {
             write!(out, r#"<text class="tick end" x="{right:.1}" y="16">{}</text>"#, escape(line.name))?;
             right -= line.name.chars().count() as f64 * LETTER + 32.0;
             let dashed = if line.dashed { " dashed" } else { "" };
