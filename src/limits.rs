@@ -292,6 +292,8 @@ const _: () = assert!(
 /// How long an order, and its answer, may take to arrive, in seconds.
 pub const CONTROL_S: u64 = 10;
 
+/// Most addresses that one part of the server listens on; each costs a socket a shard.
+pub const MAX_ADDRESSES: usize = 8;
 /// Port of WebTransport (UDP) when none is given.
 pub const DEFAULT_LISTEN_PORT: u16 = 4433;
 /// Port of the page (TCP) when none is given.

@@ -1,5 +1,7 @@
 //! A server with the operator's certificate: HTTPS, its own name, and a renewal without a restart.
 
+#[path = "support/http.rs"]
+mod http;
 mod support;
 
 use std::io::{Read, Write};
@@ -31,8 +33,8 @@ fn files(directory: &Path) -> CertificateFiles {
     CertificateFiles { cert: directory.join("cert.pem"), key: directory.join("key.pem") }
 }
 
-fn server(files: &CertificateFiles) -> Server {
-    let config = Config {
+fn config(files: &CertificateFiles) -> Config {
+    Config {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         // Not loopback, so the site speaks TLS; the test reaches it over loopback all the same.
         site: (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -41,7 +43,11 @@ fn server(files: &CertificateFiles) -> Server {
         public_url: Some(format!("https://{NAME}:4433")),
         origins: vec![format!("https://{NAME}")],
         ..Config::default()
-    };
+    }
+}
+
+fn server(files: &CertificateFiles) -> Server {
+    let config = config(files);
     assert!(config.mode() == Mode::Production && config.site_is_https());
     Server::start(config).expect("a server")
 }
@@ -95,6 +101,21 @@ fn served(site: SocketAddr, certificate: &CertificateDer<'static>) {
         assert!(Instant::now() < deadline, "the new certificate is served in time");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn who_comes_without_tls_is_sent_to_the_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = files(directory.path());
+    issue(&files);
+    let config = Config { redirect: Some((Ipv4Addr::LOCALHOST, 0).into()), ..config(&files) };
+    let server = Server::start(config).expect("a server");
+    let redirect = server.redirect_addr().expect("an address");
+    for name in [NAME, "evil.example"] {
+        let answer = http::ask(redirect, "GET", "/privacy?a=b", &[("Host", name)]);
+        assert_eq!((answer.status, answer.header("location")), (308, "https://chat.example/privacy?a=b"));
+    }
+    server.drain_and_stop(Duration::ZERO).expect("an end");
 }
 
 #[test]

@@ -4,16 +4,16 @@
 mod http;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use anoncam::config::Config;
+use anoncam::config::{Addresses, Config};
 use anoncam::server::Server;
 use http::{ask, get};
 
 fn server() -> (Server, SocketAddr) {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let config = Config { listen: any, site: any, shards: 1, ..Config::default() };
+    let config = Config { listen: any.into(), site: any.into(), shards: 1, ..Config::default() };
     let server = Server::start(config).expect("a server");
     let site = server.site_addr();
     (server, site)
@@ -41,7 +41,8 @@ fn client_config_tells_where_to_connect() {
     stop(server);
 
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let config = Config { listen: any, site: any, shards: 1, max_websockets: 0, ..Config::default() };
+    let config =
+        Config { listen: any.into(), site: any.into(), shards: 1, max_websockets: 0, ..Config::default() };
     let server = Server::start(config).expect("a server");
     let config = get(server.site_addr(), "/client-config.json");
     let config: serde_json::Value = serde_json::from_slice(&config.body).expect("JSON");
@@ -179,9 +180,45 @@ fn a_drained_server_has_gone() {
 }
 
 #[test]
+fn health_and_readiness_are_told_to_programs_at_whatever_name() {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let config = Config { listen: any.into(), site: any.into(), shards: 1, ..Config::default() };
+    let server = Server::start(config).expect("a server");
+    let told = |path| {
+        let answer = ask(server.site_addr(), "GET", path, &[("Host", "10.1.2.3:8080")]);
+        (answer.status, answer.body)
+    };
+    assert_eq!(told("/healthz"), (200, b"open".to_vec()));
+    assert_eq!(told("/readyz"), (200, b"open".to_vec()));
+    server.counters().set_max_sessions(0);
+    assert_eq!(told("/readyz"), (503, b"full".to_vec()));
+    server.counters().begin_drain();
+    assert_eq!(told("/healthz"), (200, b"draining".to_vec()), "it lives, and is not to be started again");
+    assert_eq!(told("/readyz"), (503, b"draining".to_vec()));
+    stop(server);
+}
+
+#[test]
+fn the_page_is_served_at_every_address() {
+    let free = || TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let (one, other) = (free(), free());
+    let addresses = [format!("127.0.0.1:{one}"), format!("[::1]:{one}"), format!("127.0.0.2:{other}")];
+    let addresses = addresses.map(|address| address.parse::<SocketAddr>().expect("an address"));
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let site = Addresses::new(addresses).expect("addresses");
+    let config = Config { listen: any.into(), site, shards: 1, ..Config::default() };
+    let server = Server::start(config).expect("a server");
+    for address in addresses {
+        assert_eq!(get(address, "/healthz").status, 200, "{address}");
+    }
+    stop(server);
+}
+
+#[test]
 fn metrics_are_counts_on_a_listener_of_their_own() {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let config = Config { listen: any, site: any, metrics: Some(any), shards: 2, ..Config::default() };
+    let config =
+        Config { listen: any.into(), site: any.into(), metrics: Some(any), shards: 2, ..Config::default() };
     let server = Server::start(config).expect("a server");
     let metrics = server.metrics_addr().expect("an address");
     let text = String::from_utf8(get(metrics, "/metrics").body).expect("UTF-8");

@@ -19,6 +19,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
             "missing: with a certificate, browsers need the name to connect to, such as \"https://chat.example:4433\"",
         ));
     }
+    problems.extend(addresses(&draft));
     if draft.config.dumpable_for_tests && draft.cert.is_some() {
         let place = Place::Flag("--dumpable-for-tests".to_owned());
         problems.push(Problem::at(
@@ -40,8 +41,10 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
 
 /// Without a certificate everything stays on this machine: a certificate made on the spot proves nothing to strangers.
 fn loopback_only(draft: &Draft) -> Vec<Problem> {
-    [("listen", draft.config.listen), ("site", draft.config.site)]
-        .into_iter()
+    let listen = draft.config.listen.iter().map(|address| ("listen", address));
+    let site = draft.config.site.iter().map(|address| ("site", address));
+    listen
+        .chain(site)
         .filter(|(_, address)| !address.ip().is_loopback())
         .map(|(key, address)| {
             let message = format!(
@@ -52,6 +55,22 @@ fn loopback_only(draft: &Draft) -> Vec<Problem> {
             draft.problem(key, message)
         })
         .collect()
+}
+
+/// What addresses exclude each other.
+fn addresses(draft: &Draft) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let ips: Vec<_> = draft.config.listen.iter().map(|address| address.ip()).collect();
+    // What is sent leaves from the address that it was asked at, which the IP alone tells.
+    if let Some(twice) = ips.iter().enumerate().find(|(index, ip)| ips[..*index].contains(ip)) {
+        let message = format!("{} is there twice, allowed is one port of each address", twice.1);
+        problems.push(draft.problem("listen", message));
+    }
+    if draft.config.redirect.is_some() && (draft.cert.is_none() || draft.config.site.are_loopback()) {
+        let message = "there is no HTTPS to send browsers to; it needs cert and key, and a site that is not on loopback";
+        problems.push(draft.problem("redirect", message));
+    }
+    problems
 }
 
 fn certificate(draft: &mut Draft, problems: &mut Vec<Problem>) -> Option<CertificateFiles> {
@@ -93,7 +112,7 @@ fn site_origin(public_url: &str, config: &Config) -> String {
     let host_end =
         authority.rfind(':').filter(|at| !authority[*at..].contains(']')).unwrap_or(authority.len());
     let host = &authority[..host_end];
-    match config.site.port() {
+    match config.site.first().port() {
         port if config.site_is_https() && port != 443 => format!("https://{host}:{port}"),
         _ => format!("https://{host}"),
     }

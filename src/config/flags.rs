@@ -39,10 +39,10 @@ pub struct Arguments {
     /// What to do instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// UDP address of WebTransport [default: 127.0.0.1:4433]
+    /// UDP address of WebTransport, or several with commas [default: 127.0.0.1:4433]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// TCP address of the page, IP:PORT or localhost:PORT [default: 127.0.0.1:8080]
+    /// TCP address of the page, IP:PORT or localhost:PORT, or several [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub site: Option<String>,
     /// Threads that own a socket each, 1 to 256 [default: one a core]

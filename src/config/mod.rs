@@ -5,6 +5,7 @@
 //!
 //! [`SETTINGS`] is the one table of all settings; flags, environment and file are three ways to fill it.
 
+mod addresses;
 mod check;
 mod error;
 mod file;
@@ -21,6 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use addresses::Addresses;
 pub use error::ConfigError;
 pub use flags::{Arguments, Command};
 pub use reload::{Changes, LIVE, Source};
@@ -38,9 +40,11 @@ use settings::Draft;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where WebTransport is served (UDP). Port 0 means any free port.
-    pub listen: SocketAddr,
+    pub listen: Addresses,
     /// Where the page is served (TCP). Port 0 means any free port.
-    pub site: SocketAddr,
+    pub site: Addresses,
+    /// Where browsers that come without TLS are sent to the site (TCP); `None` means nowhere.
+    pub redirect: Option<Addresses>,
     /// Shards: threads that own a socket each.
     pub shards: u16,
     /// What the log shows.
@@ -173,7 +177,7 @@ impl Config {
 
     /// Whether the site speaks TLS itself: in production, unless it is on loopback behind a proxy of the operator's.
     pub fn site_is_https(&self) -> bool {
-        self.mode() == Mode::Production && !self.site.ip().is_loopback()
+        self.mode() == Mode::Production && !self.site.are_loopback()
     }
 }
 
@@ -188,8 +192,9 @@ impl Default for Config {
             1
         };
         Self {
-            listen: SocketAddr::new(loopback, limits::DEFAULT_LISTEN_PORT),
-            site: SocketAddr::new(loopback, limits::DEFAULT_SITE_PORT),
+            listen: SocketAddr::new(loopback, limits::DEFAULT_LISTEN_PORT).into(),
+            site: SocketAddr::new(loopback, limits::DEFAULT_SITE_PORT).into(),
+            redirect: None,
             shards: u16::try_from(cores).unwrap_or(u16::MAX).min(limits::MAX_SHARDS),
             log: LogLevel::Info,
             max_sessions: limits::DEFAULT_MAX_SESSIONS,
@@ -223,7 +228,11 @@ impl fmt::Display for Config {
         let scheme = if self.site_is_https() { "https" } else { "http" };
         writeln!(f, "  mode              {mode}")?;
         writeln!(f, "  WebTransport      {} (UDP), {} shards", self.listen, self.shards)?;
-        writeln!(f, "  site              {scheme}://{}", self.site)?;
+        let sites: Vec<_> = self.site.iter().map(|address| format!("{scheme}://{address}")).collect();
+        writeln!(f, "  site              {}", sites.join(", "))?;
+        if let Some(redirect) = &self.redirect {
+            writeln!(f, "  redirect          http://{redirect}")?;
+        }
         if let Some(url) = &self.public_url {
             writeln!(f, "  browsers reach    {url}")?;
         }

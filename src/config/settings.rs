@@ -35,13 +35,20 @@ impl fmt::Display for Setting {
 pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen",
-        about: "UDP address of WebTransport. Default 127.0.0.1:4433. Any other than loopback needs `cert` and `key`.",
-        apply: |draft, value| value.address().map(|address| draft.config.listen = address),
+        about: "UDP address of WebTransport, or a list of them. Default 127.0.0.1:4433. Any other than loopback needs `cert` \
+                and `key`. [::] is IPv6 and IPv4.",
+        apply: |draft, value| value.addresses().map(|addresses| draft.config.listen = addresses),
     },
     Setting {
         key: "site",
-        about: "TCP address of the page. Default 127.0.0.1:8080. Plain HTTP on loopback, else HTTPS.",
-        apply: |draft, value| value.address().map(|address| draft.config.site = address),
+        about: "TCP address of the page, or a list of them. Default 127.0.0.1:8080. Plain HTTP on loopback alone, else HTTPS.",
+        apply: |draft, value| value.addresses().map(|addresses| draft.config.site = addresses),
+    },
+    Setting {
+        key: "redirect",
+        about: "TCP address, or a list of them, where browsers that come without TLS are sent to the site, such as 0.0.0.0:80. \
+                Default none. Only for a site with HTTPS.",
+        apply: |draft, value| value.addresses().map(|addresses| draft.config.redirect = Some(addresses)),
     },
     Setting {
         key: "shards",

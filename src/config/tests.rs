@@ -65,6 +65,25 @@ fn localhost_is_an_address() {
 }
 
 #[test]
+fn addresses_may_be_several() {
+    let world = World::with("listen = [\"127.0.0.1:1\", \"[::1]:1\"]\nsite = [\"127.0.0.1:2\"]");
+    let config = world.load(&["--site", "127.0.0.1:3,[::1]:3"], &[]).expect("a configuration");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:1, [::1]:1");
+    assert_eq!(config.site.to_string(), "127.0.0.1:3, [::1]:3");
+    let wrong = [
+        ("listen = []", "anoncam.toml:1: listen: it is empty, allowed is at least one address"),
+        ("listen = [\"127.0.0.1:1\", 2]", "anoncam.toml:1: listen: a number where a string belongs"),
+        ("listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]", "anoncam.toml:1: listen: 127.0.0.1 is there twice"),
+        ("site = [\"127.0.0.1:1\", \"0.0.0.0:1\"]", "anoncam.toml:1: site: 0.0.0.0:1 is not loopback"),
+        ("redirect = \"127.0.0.1:1\"", "anoncam.toml:1: redirect: there is no HTTPS to send browsers to"),
+    ];
+    for (text, expected) in wrong {
+        let complaint = complaint(text);
+        assert!(complaint.starts_with(expected), "{text:?}\n gives    {complaint}\n expected {expected}");
+    }
+}
+
+#[test]
 fn a_mistake_is_told_with_its_line_its_key_and_what_is_allowed() {
     let told = [
         ("\n\n\n\n\n\nshards = 0", "anoncam.toml:7: shards: 0 is out of range, allowed is 1 to 256"),

@@ -7,6 +7,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use super::Addresses;
+use crate::limits::MAX_ADDRESSES;
+
 /// A value before it is known what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
@@ -119,6 +122,22 @@ impl Value {
             Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
             None => text.parse().map_err(|_| format!("\"{text}\" is not an address, allowed is {ALLOWED}")),
         }
+    }
+
+    /// One address or a list of them; in words, commas separate them.
+    pub(super) fn addresses(&self) -> Result<Addresses, String> {
+        let all = match self {
+            Self::Words(words) => words
+                .split(',')
+                .map(|one| Self::Words(one.to_owned()).address())
+                .collect::<Result<Vec<_>, _>>()?,
+            Self::List(items) if items.len() > MAX_ADDRESSES => {
+                return Err(format!("{} entries, allowed are at most {MAX_ADDRESSES}", items.len()));
+            }
+            Self::List(items) => items.iter().map(Self::address).collect::<Result<Vec<_>, _>>()?,
+            one => vec![one.address()?],
+        };
+        Addresses::new(all).ok_or_else(|| "it is empty, allowed is at least one address".to_owned())
     }
 
     /// `true` or `false`.

@@ -50,6 +50,10 @@ impl StartError {
         Self::Bind { what: "TCP, the page", flag: "--site", address, error }
     }
 
+    pub(super) fn redirect(address: SocketAddr, error: io::Error) -> Self {
+        Self::Bind { what: "TCP, redirect", flag: "the setting redirect", address, error }
+    }
+
     pub(super) fn metrics(address: SocketAddr, error: io::Error) -> Self {
         Self::Bind { what: "TCP, metrics", flag: "the setting metrics", address, error }
     }

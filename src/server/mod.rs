@@ -21,7 +21,7 @@ use crate::core::ice::IceConfig;
 use crate::ops::control::Answer;
 use crate::ops::watchdog::Pulse;
 use crate::ops::{Counters, Pausable, Request};
-use crate::site::{Metrics, Page, PolicyNow, SiteConfig, SiteSockets};
+use crate::site::{Metrics, Page, PolicyNow, Redirect, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 use crate::transport::bus::Command;
 use crate::transport::engine::{Engine, EngineConfig, Lineage};
@@ -43,6 +43,7 @@ pub struct Server {
     engine: Engine,
     site: SiteThread,
     site_address: SocketAddr,
+    redirect_address: Option<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     operator: Arc<Operator>,
     counters: Arc<Counters>,
@@ -70,9 +71,14 @@ impl Server {
         });
         let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
         let mut listening = Listening::default();
-        let site = given.site(config.site)?;
+        let site = given.site(&config.site)?;
         listening.add_tcp("site", &site).map_err(StartError::Descriptors)?;
         let site_address = site.local_addr();
+        let redirect = config.redirect.as_ref().map(|addresses| given.redirect(addresses)).transpose()?;
+        if let Some(sockets) = &redirect {
+            listening.add_tcp("redirect", sockets).map_err(StartError::Descriptors)?;
+        }
+        let redirect_address = redirect.as_ref().map(SiteSockets::local_addr);
         let metrics = config.metrics.map(|address| given.metrics(address)).transpose()?;
         if let Some(sockets) = &metrics {
             listening.add_tcp("metrics", sockets).map_err(StartError::Descriptors)?;
@@ -87,7 +93,7 @@ impl Server {
         given.all_taken()?;
         let engine = engine_config(&config, sockets, lineage, site_address, &certificates, &counters)?;
         let (engine, listeners) =
-            Engine::start(engine).map_err(|error| StartError::listen(config.listen, error))?;
+            Engine::start(engine).map_err(|error| StartError::listen(config.listen.first(), error))?;
         let shards = engine.shards();
         let page = Page::new(site_config(&config, engine.local_addr(), &shards, &certificates, &counters));
         let (requests, requested) = mpsc::channel(1);
@@ -102,6 +108,7 @@ impl Server {
         let site = SiteThread::start(SiteParts {
             page: (site, page, https(&config, &certificates)?),
             doors: (engine.doors(), listeners),
+            redirect: redirect.map(|sockets| (sockets, Redirect::new(page_url(&config, site_address)))),
             metrics,
             control: control.map(|socket| (socket, Arc::clone(&operator))),
             certificates,
@@ -112,6 +119,7 @@ impl Server {
             engine,
             site,
             site_address,
+            redirect_address,
             metrics_address,
             operator,
             counters,
@@ -125,9 +133,19 @@ impl Server {
         self.engine.local_addr()
     }
 
+    /// Everywhere WebTransport is served.
+    pub fn local_addrs(&self) -> std::io::Result<Vec<SocketAddr>> {
+        self.engine.local_addrs()
+    }
+
     /// Where the page is served.
     pub fn site_addr(&self) -> SocketAddr {
         self.site_address
+    }
+
+    /// Where browsers that come without TLS are sent to the site, if anywhere.
+    pub fn redirect_addr(&self) -> Option<SocketAddr> {
+        self.redirect_address
     }
 
     /// Where counts are told to a monitor, if anywhere.
@@ -275,7 +293,7 @@ fn site_config(
     // Asked at each handshake, since a reload may have changed it.
     let policy = move || Arc::clone(&shards.settings().policy);
     let named = config.origins.iter().chain(&config.public_url).map(|url| host(url).to_owned());
-    let loopback = LOOPBACK_NAMES.iter().map(ToString::to_string).filter(|_| config.site.ip().is_loopback());
+    let loopback = LOOPBACK_NAMES.iter().map(ToString::to_string).filter(|_| config.site.are_loopback());
     SiteConfig {
         hosts: loopback.chain(named).collect(),
         webtransport_origin: config.public_url.clone().unwrap_or_else(|| webtransport_origin(listen)),

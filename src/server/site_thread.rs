@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::operator::Operator;
 use crate::limits;
 use crate::ops::control::ControlSocket;
-use crate::site::{Metrics, Page, SiteSockets};
+use crate::site::{Metrics, Page, Redirect, SiteSockets};
 use crate::tls::CertificateStore;
 use crate::transport::pipe::{Doors, Listener};
 
@@ -20,6 +20,7 @@ pub(super) struct SiteParts {
     pub page: (SiteSockets, Page, Option<Arc<rustls::ServerConfig>>),
     /// The way of WebSockets to the shards.
     pub doors: (Doors, Vec<Listener>),
+    pub redirect: Option<(SiteSockets, Redirect)>,
     pub metrics: Option<(SiteSockets, Metrics)>,
     pub control: Option<(ControlSocket, Arc<Operator>)>,
     pub certificates: Arc<CertificateStore>,
@@ -101,8 +102,13 @@ impl SiteThread {
 
 /// Serves all there is. Each part ends when the thread rests and its connections are over.
 async fn serve(parts: SiteParts, rests: watch::Receiver<bool>) {
-    let SiteParts { page: (sockets, page, tls), doors: (doors, _), metrics, control, .. } = parts;
+    let SiteParts { page: (sockets, page, tls), doors: (doors, _), redirect, metrics, control, .. } = parts;
     let page = async { report("the page", sockets.serve(page, tls, Some(doors), rests.clone()).await) };
+    let redirect = async {
+        if let Some((sockets, redirect)) = redirect {
+            report("the redirect", sockets.serve(redirect, None, None, rests.clone()).await);
+        }
+    };
     let metrics = async {
         if let Some((sockets, metrics)) = metrics {
             report("the metrics", sockets.serve(metrics, None, None, rests.clone()).await);
@@ -113,7 +119,7 @@ async fn serve(parts: SiteParts, rests: watch::Receiver<bool>) {
             report("the control socket", socket.serve(operator, rests.clone()).await);
         }
     };
-    tokio::join!(page, metrics, control);
+    tokio::join!(page, redirect, metrics, control);
 }
 
 fn report(what: &str, served: io::Result<()>) {

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Addresses, Config};
 use crate::ops::activation;
 use crate::ops::control::ControlSocket;
 use crate::site::SiteSockets;
@@ -45,12 +45,12 @@ impl Given {
 
     /// What an older process has left.
     pub fn by_older_process(estate: Estate) -> Self {
-        let Estate { generation, keys, sockets, elders, tcp, control, certificates, .. } = estate;
+        let Estate { generation, keys, groups, sockets, elders, tcp, control, certificates, .. } = estate;
         Self {
             tcp: tcp.into_iter().map(|(name, listener)| (name, listener.into())).collect(),
             inherited: Some(Inherited {
                 sockets: sockets.into_iter().map(UdpSocket::from).collect(),
-                lineage: Some(Lineage { generation, keys, elders, resting: true }),
+                lineage: Some(Lineage { generation, keys, groups, elders, resting: true }),
                 control,
                 certificates,
             }),
@@ -58,18 +58,29 @@ impl Given {
     }
 
     /// The sockets of the page.
-    pub(super) fn site(&mut self, address: SocketAddr) -> Result<SiteSockets, StartError> {
-        match self.take("site", address)? {
+    pub(super) fn site(&mut self, addresses: &Addresses) -> Result<SiteSockets, StartError> {
+        match self.take("site", addresses)? {
             Some(sockets) => Ok(sockets),
-            None => SiteSockets::bind(address).map_err(|error| StartError::site(address, error)),
+            None => SiteSockets::bind(addresses).map_err(|(address, error)| StartError::site(address, error)),
+        }
+    }
+
+    /// The sockets of browsers that come without TLS.
+    pub(super) fn redirect(&mut self, addresses: &Addresses) -> Result<SiteSockets, StartError> {
+        match self.take("redirect", addresses)? {
+            Some(sockets) => Ok(sockets),
+            None => {
+                SiteSockets::bind(addresses).map_err(|(address, error)| StartError::redirect(address, error))
+            }
         }
     }
 
     /// The sockets of the metrics.
     pub(super) fn metrics(&mut self, address: SocketAddr) -> Result<SiteSockets, StartError> {
-        match self.take("metrics", address)? {
+        match self.take("metrics", &address.into())? {
             Some(sockets) => Ok(sockets),
-            None => SiteSockets::bind(address).map_err(|error| StartError::metrics(address, error)),
+            None => SiteSockets::bind(&address.into())
+                .map_err(|(address, error)| StartError::metrics(address, error)),
         }
     }
 
@@ -92,30 +103,35 @@ impl Given {
             .unwrap_or_default()
     }
 
-    /// The UDP sockets, one a shard, and where they come from.
+    /// The UDP sockets, one a shard for the first address, then for the next, and where they come from.
     pub(super) fn listen(&mut self, config: &Config) -> Result<(Vec<UdpSocket>, Lineage), StartError> {
-        let failed = |error| StartError::listen(config.listen, error);
+        let first = config.listen.first();
+        let failed = |error| StartError::listen(first, error);
         let Some((sockets, lineage)) = self
             .inherited
             .as_mut()
             .and_then(|inherited| Some((std::mem::take(&mut inherited.sockets), inherited.lineage.take()?)))
         else {
-            let sockets = socket::bind_group(config.listen, config.shards).map_err(failed)?;
-            return Ok((sockets, Lineage::first().map_err(failed)?));
+            let sockets = socket::bind_groups(&config.listen, config.shards)
+                .map_err(|(address, error)| StartError::listen(address, error))?;
+            let groups = config.listen.iter().count();
+            return Ok((sockets, Lineage { groups, ..Lineage::first().map_err(failed)? }));
         };
-        let before = sockets.first().map(UdpSocket::local_addr).transpose().map_err(failed)?;
-        if !before.is_some_and(|before| is_at(before, config.listen)) {
-            let before = before.map(|address| address.to_string()).unwrap_or_default();
-            return Err(StartError::changed("listen", &before, &config.listen.to_string()));
+        let shards = lineage.shards(&sockets);
+        if shards != usize::from(config.shards) {
+            return Err(StartError::changed("shards", &shards.to_string(), &config.shards.to_string()));
         }
-        if sockets.len() != usize::from(config.shards) {
-            return Err(StartError::changed(
-                "shards",
-                &sockets.len().to_string(),
-                &config.shards.to_string(),
-            ));
+        let heads = sockets.iter().step_by(shards.max(1)).map(UdpSocket::local_addr);
+        let before: Vec<_> = heads.collect::<Result<_, _>>().map_err(failed)?;
+        let same = before.len() == config.listen.iter().count()
+            && before.iter().zip(config.listen.iter()).all(|(before, wanted)| is_at(*before, wanted));
+        match Addresses::new(before) {
+            Some(_) if same => Ok((sockets, lineage)),
+            before => {
+                let before = before.map(|before| before.to_string()).unwrap_or_default();
+                Err(StartError::changed("listen", &before, &config.listen.to_string()))
+            }
         }
-        Ok((sockets, lineage))
     }
 
     /// Checks that there is nothing left that the server would not use.
@@ -128,7 +144,7 @@ impl Given {
         }
     }
 
-    fn take(&mut self, name: &str, address: SocketAddr) -> Result<Option<SiteSockets>, StartError> {
+    fn take(&mut self, name: &str, addresses: &Addresses) -> Result<Option<SiteSockets>, StartError> {
         let (taken, left) = std::mem::take(&mut self.tcp).into_iter().partition(|(given, _)| given == name);
         self.tcp = left;
         let taken: Vec<_> = taken.into_iter().map(|(_, listener): (String, TcpListener)| listener).collect();
@@ -137,11 +153,11 @@ impl Given {
         }
         let told: Vec<_> =
             taken.iter().flat_map(TcpListener::local_addr).map(|one| one.to_string()).collect();
-        match SiteSockets::given(address, taken) {
+        match SiteSockets::given(addresses, taken) {
             Ok(Some(sockets)) => Ok(Some(sockets)),
             Ok(None) | Err(_) if self.inherited.is_some() => Ok(None),
             Ok(None) | Err(_) => Err(StartError::Given(format!(
-                "the service manager opened {} as {name}, and the setting {name} says {address}",
+                "the service manager opened {} as {name}, and the setting {name} says {addresses}",
                 told.join(" and ")
             ))),
         }
@@ -197,6 +213,10 @@ mod tests {
         ("site".to_owned(), TcpListener::bind(address).expect("a port"))
     }
 
+    fn wanted(address: &str) -> Addresses {
+        address.parse::<SocketAddr>().expect("an address").into()
+    }
+
     fn given(tcp: Vec<(String, TcpListener)>) -> Given {
         Given { tcp, inherited: None }
     }
@@ -209,7 +229,7 @@ mod tests {
     fn a_socket_that_was_opened_is_used_and_no_other_is_bound() {
         let mut given = given(vec![listener("127.0.0.1:0")]);
         let address = address_of(&given);
-        let sockets = given.site(address).expect("it fits");
+        let sockets = given.site(&address.into()).expect("it fits");
         assert_eq!(sockets.local_addr(), address);
         given.all_taken().expect("nothing is left");
     }
@@ -218,8 +238,7 @@ mod tests {
     fn a_socket_at_another_address_is_refused_in_words() {
         for (opened, configured) in [("127.0.0.1:0", "127.0.0.1:1"), ("[::1]:0", "127.0.0.1:0")] {
             let mut given = given(vec![listener(opened)]);
-            let told =
-                given.site(configured.parse().expect("an address")).expect_err("another address").to_string();
+            let told = given.site(&wanted(configured)).expect_err("another address").to_string();
             assert!(told.contains("opened ") && told.contains(configured), "{told}");
         }
     }
@@ -234,12 +253,12 @@ mod tests {
     #[test]
     fn what_an_older_process_left_is_used_where_it_fits_and_closed_where_not() {
         let heir = |listen: &str, shards| {
-            let group = socket::bind_group("127.0.0.1:0".parse().expect("an address"), 2).expect("sockets");
-            let lineage = Some(Lineage { resting: true, ..Lineage::first().expect("keys") });
+            let group = socket::bind_groups(&wanted("127.0.0.1:0"), 2).expect("sockets");
+            let lineage = Some(Lineage { resting: true, groups: 1, ..Lineage::first().expect("keys") });
             let inherited = Inherited { sockets: group, lineage, control: None, certificates: Vec::new() };
             let mut given = Given { tcp: vec![listener("127.0.0.1:0")], inherited: Some(inherited) };
-            let config = Config { listen: listen.parse().expect("an address"), shards, ..Config::default() };
-            let site = given.site("127.0.0.1:0".parse().expect("an address")).map(|site| site.local_addr());
+            let config = Config { listen: wanted(listen), shards, ..Config::default() };
+            let site = given.site(&wanted("127.0.0.1:0")).map(|site| site.local_addr());
             given.all_taken().expect("nothing is too much");
             (site, given.listen(&config).map(|(sockets, _)| sockets.len()).map_err(|error| error.to_string()))
         };

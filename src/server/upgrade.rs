@@ -26,6 +26,7 @@ impl Server {
         let estate = Estate {
             generation: bequest.generation,
             keys: bequest.keys,
+            groups: bequest.groups,
             sockets: bequest.sockets,
             elders: bequest.elders,
             tcp: self.listening.tcp_for_heir()?,

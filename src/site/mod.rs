@@ -7,6 +7,7 @@
 mod assets;
 mod headers;
 mod metrics;
+mod redirect;
 mod respond;
 mod serve;
 mod websocket;
@@ -16,6 +17,7 @@ use hyper::body::Bytes;
 use hyper::{Request, Response};
 
 pub use metrics::Metrics;
+pub use redirect::Redirect;
 pub use respond::{Page, SiteConfig};
 pub use serve::SiteSockets;
 pub use websocket::PolicyNow;

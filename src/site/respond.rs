@@ -46,7 +46,12 @@ pub struct Page {
 
 impl Respond for Page {
     fn respond<B>(&self, request: &Request<B>) -> Answer {
-        let mut answer = refusal(request, &self.config.hosts).unwrap_or_else(|| self.answer(request));
+        let mut answer = match request.uri().path() {
+            // Asked for by programs, at whatever address they know the server by.
+            "/healthz" => self.health(),
+            "/readyz" => self.readiness(),
+            _ => refusal(request, &self.config.hosts).unwrap_or_else(|| self.answer(request)),
+        };
         let headers = answer.headers_mut();
         self.security.apply(headers);
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -64,7 +69,6 @@ impl Page {
     fn answer<B>(&self, request: &Request<B>) -> Answer {
         match request.uri().path() {
             "/client-config.json" => self.client_config(request.headers()),
-            "/healthz" => self.health(),
             SESSIONS_PATH => self.websocket(request),
             path => match Asset::find(path) {
                 Some(asset) => file(asset, request.headers(), StatusCode::OK),
@@ -108,12 +112,16 @@ impl Page {
         }
     }
 
-    /// For a load balancer or supervisor: whether newcomers should be sent here.
+    /// For a supervisor: the process is alive, and in which state.
     fn health(&self) -> Answer {
+        plain(StatusCode::OK, self.config.counters.state().as_str())
+    }
+
+    /// For a load balancer: whether newcomers should be sent here.
+    fn readiness(&self) -> Answer {
         let state = self.config.counters.state();
-        let status =
-            if state == ServerState::Draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-        plain(status, state.as_str())
+        let open = state == ServerState::Open;
+        plain(if open { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, state.as_str())
     }
 }
 

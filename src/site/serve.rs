@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Respond, websocket};
+use crate::config::Addresses;
 use crate::limits;
 use crate::transport::pipe::Doors;
 
@@ -36,8 +37,29 @@ pub struct SiteSockets {
 }
 
 impl SiteSockets {
-    /// Binds the address; for 127.0.0.1 also the same port of `::1` where it exists, since `localhost` may mean either.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// Binds these addresses; for 127.0.0.1 also the same port of `::1` where it exists, since `localhost` may mean either. An error comes
+    /// with the address.
+    pub fn bind(addresses: &Addresses) -> Result<Self, (SocketAddr, io::Error)> {
+        let mut all: Option<Self> = None;
+        for address in addresses.iter() {
+            // Taken already as the other meaning of `localhost`.
+            if all.as_ref().is_some_and(|all| all.listens_on(address)) {
+                continue;
+            }
+            let one = Self::bind_one(address).map_err(|error| (address, error))?;
+            match &mut all {
+                Some(all) => all.listeners.extend(one.listeners),
+                None => all = Some(one),
+            }
+        }
+        all.ok_or_else(|| (addresses.first(), io::ErrorKind::InvalidInput.into()))
+    }
+
+    fn listens_on(&self, address: SocketAddr) -> bool {
+        self.listeners.iter().any(|listener| listener.local_addr().is_ok_and(|local| local == address))
+    }
+
+    fn bind_one(address: SocketAddr) -> io::Result<Self> {
         let first = listen(address)?;
         let bound = first.local_addr()?;
         let mut listeners = vec![first];
@@ -54,23 +76,25 @@ impl SiteSockets {
         Ok(Self { listeners, address: bound })
     }
 
-    /// Takes over listeners that were opened elsewhere, if they are what [`SiteSockets::bind`] would have opened: one at the
+    /// Takes over listeners that were opened elsewhere, if they are what [`SiteSockets::bind`] would have opened: one at each
     /// address, and for 127.0.0.1 one at `::1` as well or not.
-    pub fn given(address: SocketAddr, listeners: Vec<StdListener>) -> io::Result<Option<Self>> {
-        let mut bound = None;
-        for listener in &listeners {
-            let local = listener.local_addr()?;
-            let same_port = local.port() == address.port() || address.port() == 0;
-            let twin = address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST)
-                && local.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST);
-            match local.ip() == address.ip() {
-                _ if !same_port => return Ok(None),
-                true => bound = Some(local),
-                false if twin => {}
-                false => return Ok(None),
-            }
-        }
-        Ok(bound.map(|address| Self { listeners, address }))
+    pub fn given(addresses: &Addresses, listeners: Vec<StdListener>) -> io::Result<Option<Self>> {
+        let bound: Vec<_> = listeners.iter().map(StdListener::local_addr).collect::<Result<_, _>>()?;
+        let same_port =
+            |local: SocketAddr, wanted: SocketAddr| wanted.port() == 0 || local.port() == wanted.port();
+        let is_at =
+            |local: SocketAddr, wanted: SocketAddr| local.ip() == wanted.ip() && same_port(local, wanted);
+        let is_twin = |local: SocketAddr, wanted: SocketAddr| {
+            wanted.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST)
+                && local.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST)
+                && same_port(local, wanted)
+        };
+        let all_wanted = bound
+            .iter()
+            .all(|local| addresses.iter().any(|wanted| is_at(*local, wanted) || is_twin(*local, wanted)));
+        let all_there = addresses.iter().all(|wanted| bound.iter().any(|local| is_at(*local, wanted)));
+        let first = bound.iter().find(|local| is_at(**local, addresses.first())).copied();
+        Ok(first.filter(|_| all_wanted && all_there).map(|address| Self { listeners, address }))
     }
 
     /// The sockets themselves.

@@ -22,7 +22,9 @@ pub struct Bequest {
     pub generation: Generation,
     /// The same in all generations.
     pub keys: QuicKeys,
-    /// Descriptors of the sockets, one a shard.
+    /// Addresses that the sockets are bound to.
+    pub groups: usize,
+    /// Descriptors of the sockets: one a shard for the first address, then for the next.
     pub sockets: Vec<OwnedFd>,
     /// The heir's elders, this process the last, each with the heir's ends of the ways to it.
     pub elders: Vec<(Generation, Vec<OwnedFd>)>,
@@ -39,9 +41,9 @@ impl Engine {
                 "{ELDERS} older processes still have chats that are not over; wait until one of them has ended"
             )));
         }
-        let mut own_ends = Vec::with_capacity(self.sockets.len());
-        let mut heirs_ends = Vec::with_capacity(self.sockets.len());
-        for _ in self.sockets.iter() {
+        let shards = self.mailboxes.len();
+        let (mut own_ends, mut heirs_ends) = (Vec::with_capacity(shards), Vec::with_capacity(shards));
+        for _ in 0..shards {
             let (own, heirs) = generations::pair()?;
             own_ends.push(own);
             heirs_ends.push(heirs);
@@ -51,6 +53,7 @@ impl Engine {
         Ok(Bequest {
             generation: self.generation.next(),
             keys: self.keys.clone(),
+            groups: self.sockets.len() / shards,
             sockets: sockets.collect::<io::Result<_>>()?,
             elders,
             own_ends,
@@ -70,7 +73,7 @@ impl Engine {
                 None => elders.push((generation, vec![end])),
             }
         }
-        elders.retain(|(_, ends)| ends.len() == self.sockets.len());
+        elders.retain(|(_, ends)| ends.len() == self.mailboxes.len());
         Ok(elders)
     }
 

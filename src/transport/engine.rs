@@ -16,6 +16,7 @@ use quinn_proto::{Endpoint, EndpointConfig, ServerConfig};
 use super::bus::{self, BusPort, Command, Mailbox};
 use super::cid::Generation;
 use super::clock::{Clock, unix_s};
+use super::datagrams::Datagrams;
 use super::driver::{Driver, Kept};
 use super::generations::Generations;
 use super::hub::{Hub, HubParts};
@@ -23,7 +24,7 @@ use super::keys::QuicKeys;
 use super::pipe::{self, Doors, Listener, Lobby};
 use super::quic;
 use super::settings::{ShardSettings, Shards};
-use super::socket::{self, Datagrams};
+use super::socket;
 use crate::core::io::ShardId;
 use crate::core::shard::Shard;
 use crate::limits;
@@ -31,7 +32,7 @@ use crate::ops::{Counters, ShardCounters};
 
 /// What an engine is started with.
 pub struct EngineConfig {
-    /// The sockets of one port, one a shard, which is a thread.
+    /// The sockets: one a shard, which is a thread, for the first address, then for the next.
     pub sockets: Vec<UdpSocket>,
     /// What older processes on these sockets have left.
     pub lineage: Lineage,
@@ -52,6 +53,8 @@ pub struct Lineage {
     pub generation: Generation,
     /// The same in all generations.
     pub keys: QuicKeys,
+    /// Addresses that the sockets are bound to.
+    pub groups: usize,
     /// Older processes that still have connections, each with the ends of its shards' ways to this one's.
     pub elders: Vec<(Generation, Vec<OwnedFd>)>,
     /// Whether another process still reads the sockets: [`Engine::read`] is due.
@@ -62,7 +65,12 @@ impl Lineage {
     /// A process that none came before.
     pub fn first() -> io::Result<Self> {
         let keys = QuicKeys::new().map_err(io::Error::other)?;
-        Ok(Self { generation: Generation::default(), keys, elders: Vec::new(), resting: false })
+        Ok(Self { generation: Generation::default(), keys, groups: 1, elders: Vec::new(), resting: false })
+    }
+
+    /// How many shards share these sockets.
+    pub fn shards(&self, sockets: &[UdpSocket]) -> usize {
+        sockets.len() / self.groups.max(1)
     }
 }
 
@@ -83,7 +91,7 @@ impl Engine {
     /// Starts the shards on their sockets. The listeners have to run where WebSockets are served.
     pub fn start(mut config: EngineConfig) -> io::Result<(Self, Vec<Listener>)> {
         let sockets: Arc<[UdpSocket]> = std::mem::take(&mut config.sockets).into();
-        let (address, count) = (sockets[0].local_addr()?, sockets.len() as u16);
+        let (address, count) = (sockets[0].local_addr()?, config.lineage.shards(&sockets) as u16);
         let mut elders = std::mem::take(&mut config.lineage.elders);
         let Lineage { generation, keys, resting, .. } = &config.lineage;
         let (generation, keys, resting) = (*generation, keys.clone(), *resting);
@@ -103,7 +111,7 @@ impl Engine {
         let counters = Arc::clone(&config.counters);
         let shards = Shards::new(Arc::clone(&mailboxes), config.settings.clone());
         let config = Arc::new(config);
-        let mut threads = Vec::with_capacity(sockets.len());
+        let mut threads = Vec::with_capacity(count.into());
         for (index, (port, lobby)) in (0..count).zip(ports.into_iter().zip(lobbies)) {
             let shard = ShardThread {
                 id: ShardId(index),
@@ -135,9 +143,14 @@ impl Engine {
         self.shards.clone()
     }
 
-    /// Where it listens.
+    /// Where it listens first.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Everywhere it listens.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.sockets.iter().step_by(self.mailboxes.len()).map(UdpSocket::local_addr).collect()
     }
 
     /// Takes no new sessions and tells everybody; chats may go on for `within`.
@@ -235,8 +248,9 @@ impl ShardThread {
     #[inline(never)]
     fn driver<'a>(&'a self, kept: Kept, own: &'a ShardCounters) -> io::Result<Box<Driver<'a>>> {
         let Kept { port, lobby, generations, resting } = kept;
-        let socket = self.sockets[usize::from(self.id.0)].try_clone()?;
-        let datagrams = Datagrams::new(socket, resting)?;
+        let shards = self.config.lineage.shards(&self.sockets);
+        let sockets = self.sockets.iter().skip(self.id.0.into()).step_by(shards).map(UdpSocket::try_clone);
+        let datagrams = Datagrams::new(sockets.collect::<io::Result<_>>()?, resting)?;
         port.mailbox().ends_sleep_by(datagrams.waker()?);
         let hub = self.hub((port, lobby), !datagrams.may_fragment())?;
         Driver::new(datagrams, hub, generations, &self.config.counters, own).map(Box::new)
@@ -253,7 +267,7 @@ impl ShardThread {
     }
 
     fn hub(&self, (bus, lobby): (BusPort, Lobby), allow_mtud: bool) -> io::Result<Hub> {
-        let shards = self.sockets.len() as u16;
+        let shards = self.config.lineage.shards(&self.sockets) as u16;
         let settings = self.shards.settings();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;

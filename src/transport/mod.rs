@@ -14,6 +14,7 @@ mod channel;
 pub mod cid;
 pub mod clock;
 pub mod connection;
+pub mod datagrams;
 pub mod driver;
 pub mod engine;
 pub mod generations;

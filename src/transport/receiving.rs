@@ -8,9 +8,9 @@ use std::time::Instant;
 use quinn_udp::RecvMeta;
 
 use super::admission::Received;
+use super::datagrams::GENERATIONS;
 use super::driver::{Driver, gauge, udp_transmit};
 use super::generations::Heard;
-use super::socket::GENERATIONS;
 use crate::core::io::Time;
 use crate::limits;
 
@@ -39,7 +39,7 @@ impl Driver<'_> {
             });
             self.respond();
             match result {
-                Ok(limits::RECV_BATCH_DATAGRAMS) => {}
+                Ok(_) if self.io.is_readable() => {}
                 Ok(_) => return Ok(false),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(false),

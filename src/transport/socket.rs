@@ -4,30 +4,39 @@
 //! classic BPF filter that reads the connection ID of each datagram; and [`Datagrams`], batched receiving and
 //! sending on one of them.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::limits::{RECV_BATCH_DATAGRAMS, RECV_SLOT_BYTES, SOCKET_BUFFER_BYTES};
+use crate::config::Addresses;
+use crate::limits::SOCKET_BUFFER_BYTES;
+
+/// Binds a group to each address: `shards` sockets for the first, then for the next. An error comes with the address.
+pub fn bind_groups(listen: &Addresses, shards: u16) -> Result<Vec<UdpSocket>, (SocketAddr, io::Error)> {
+    // Beside an address of IPv4, one of IPv6 means IPv6 alone.
+    let only_v6 = listen.iter().any(|address| address.is_ipv4());
+    let mut sockets = Vec::new();
+    for address in listen.iter() {
+        sockets.extend(bind_group(address, shards, only_v6).map_err(|error| (address, error))?);
+    }
+    Ok(sockets)
+}
 
 /// Binds `shards` sockets to `listen`. With port 0 the system picks the port of all of them.
 ///
 /// The order of binding is the index by which the filter steers, so the sockets stay open for the life of the port.
-pub fn bind_group(listen: SocketAddr, shards: u16) -> io::Result<Vec<UdpSocket>> {
+fn bind_group(listen: SocketAddr, shards: u16, only_v6: bool) -> io::Result<Vec<UdpSocket>> {
     // Alone at first: the group's option, set before, would let this server join another's port unnoticed, also one that
     // the system picks (Linux takes the ports of the same user's groups for free).
-    let first = bind_one(listen, false)?;
+    let first = bind_one(listen, false, only_v6)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
     if shards > 1 {
         set_reuse_port(&SockRef::from(&sockets[0]))?;
     }
     for _ in 1..shards {
-        sockets.push(bind_one(address, true)?);
+        sockets.push(bind_one(address, true, only_v6)?);
     }
     if shards > 1 {
         steer_by_connection_id(&sockets[0], shards)?;
@@ -43,11 +52,11 @@ pub fn receive_buffer_bytes(socket: &UdpSocket) -> io::Result<usize> {
     Ok(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
 }
 
-fn bind_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+fn bind_one(address: SocketAddr, shared: bool, only_v6: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         // A dual-stack socket where the system allows it; `[::1]` alone works in any case.
-        let _ = socket.set_only_v6(false);
+        let _ = socket.set_only_v6(only_v6);
     }
     if shared {
         set_reuse_port(&socket)?;
@@ -111,159 +120,6 @@ fn steer_by_connection_id(_: &UdpSocket, _: u16) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "more than one shard needs Linux"))
 }
 
-/// What events of the socket are called.
-const SOCKET: Token = Token(0);
-/// What the waker's event is called.
-const WAKER: Token = Token(1);
-/// What events of the ways to other processes are called.
-pub const GENERATIONS: Token = Token(2);
-/// Events of one sleep: the socket, the waker, the ways to an heir and to the elders.
-const EVENTS: usize = 3 + crate::limits::ELDERS;
-
-/// Batched receiving and segmented sending on one shard's socket, over buffers that are made once; and the sleep in between.
-pub struct Datagrams {
-    state: UdpSocketState,
-    socket: mio::net::UdpSocket,
-    poll: Poll,
-    events: Events,
-    /// Whether the socket may have something; readiness is told once, when it begins.
-    readable: bool,
-    /// Whether another process reads the socket instead.
-    resting: bool,
-    /// What is waited for: datagrams unless it rests, and the end of a full send buffer only while there is something to send.
-    /// Every datagram that has left would end a sleep otherwise.
-    awaited: Option<Interest>,
-    buffer: Box<[u8]>,
-    slot_bytes: usize,
-    meta: Vec<RecvMeta>,
-}
-
-impl Datagrams {
-    /// Takes over the socket, to read it or to rest at first.
-    pub fn new(socket: UdpSocket, resting: bool) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let socket = mio::net::UdpSocket::from_std(socket);
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        let slot_bytes = RECV_SLOT_BYTES * state.gro_segments().max(1);
-        Ok(Self {
-            socket,
-            poll,
-            events: Events::with_capacity(EVENTS),
-            readable: true,
-            resting,
-            awaited: None,
-            buffer: vec![0; slot_bytes * RECV_BATCH_DATAGRAMS].into_boxed_slice(),
-            slot_bytes,
-            meta: vec![RecvMeta::default(); RECV_BATCH_DATAGRAMS],
-            state,
-        })
-    }
-
-    /// The most datagrams that one [`Datagrams::send`] may carry as segments.
-    pub fn max_segments(&self) -> usize {
-        self.state.max_gso_segments()
-    }
-
-    /// Whether the system may fragment what is sent here; MTU discovery is off in that case.
-    pub fn may_fragment(&self) -> bool {
-        self.state.may_fragment()
-    }
-
-    /// Receives one batch and hands every datagram of it to `each` (payload, where from and how). Returns how many
-    /// slots were filled; `WouldBlock` when there is nothing.
-    pub fn receive(&mut self, mut each: impl FnMut(&[u8], &RecvMeta)) -> io::Result<usize> {
-        if !self.readable || self.resting {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let Self { state, socket, buffer, slot_bytes, meta, .. } = self;
-        let result = socket.try_io(|| {
-            let mut slots: [IoSliceMut<'_>; RECV_BATCH_DATAGRAMS] =
-                std::array::from_fn(|_| IoSliceMut::new(&mut []));
-            for (slot, bytes) in slots.iter_mut().zip(buffer.chunks_mut(*slot_bytes)) {
-                *slot = IoSliceMut::new(bytes);
-            }
-            state.recv(UdpSockRef::from(&*socket), &mut slots, meta)
-        });
-        self.readable = match &result {
-            // Where the kernel had no more, the call that would find nothing is spared: what comes is a new event.
-            Ok(filled) => *filled == RECV_BATCH_DATAGRAMS,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        };
-        let filled = result?;
-        for (slot, meta) in buffer.chunks(*slot_bytes).zip(meta.iter()).take(filled) {
-            for payload in slot[..meta.len].chunks(meta.stride.max(1)) {
-                each(payload, meta);
-            }
-        }
-        Ok(filled)
-    }
-
-    /// Sends one datagram, or several to one destination as segments. `WouldBlock` when the socket is full.
-    pub fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), transmit))
-    }
-
-    /// A waker that ends a [`Datagrams::sleep`].
-    pub fn waker(&self) -> io::Result<Waker> {
-        Waker::new(self.poll.registry(), WAKER)
-    }
-
-    /// Sleeps until a datagram comes, the waker is used or the time is over; with `for_room` also until the socket takes
-    /// datagrams again.
-    pub fn sleep(&mut self, at_most: Duration, for_room: bool) -> io::Result<()> {
-        self.await_what_is_due(for_room)?;
-        match self.poll.poll(&mut self.events, Some(at_most)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => result?,
-        }
-        self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
-        Ok(())
-    }
-
-    fn await_what_is_due(&mut self, for_room: bool) -> io::Result<()> {
-        let due = match (!self.resting, for_room) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
-        let registry = self.poll.registry();
-        match (std::mem::replace(&mut self.awaited, due), due) {
-            (before, due) if before == due => Ok(()),
-            (_, None) => registry.deregister(&mut self.socket),
-            (None, Some(due)) => registry.register(&mut self.socket, SOCKET, due),
-            (Some(_), Some(due)) => registry.reregister(&mut self.socket, SOCKET, due),
-        }
-    }
-
-    /// Leaves the socket's datagrams to another process, or reads them (again). It sends in any case.
-    pub fn rest(&mut self, resting: bool) {
-        self.resting = resting;
-        // Readiness is told once: what came meanwhile was told to nobody, or to another process.
-        self.readable = true;
-    }
-
-    /// Whether another process reads.
-    pub fn is_resting(&self) -> bool {
-        self.resting
-    }
-
-    /// Where other sources of events are registered.
-    pub fn registry(&self) -> &Registry {
-        self.poll.registry()
-    }
-
-    /// Whether the last sleep was ended by another process, among others.
-    pub fn was_woken_by_generations(&self) -> bool {
-        self.events.iter().any(|event| event.token() == GENERATIONS)
-    }
-
-    /// Forgets whom the last datagrams came from.
-    pub fn forget(&mut self) {
-        self.meta.fill(RecvMeta::default());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,23 +130,23 @@ mod tests {
 
     #[test]
     fn one_shard_has_the_port_to_itself() {
-        let group = bind_group(loopback(), 1).unwrap();
-        let taken = bind_group(group[0].local_addr().unwrap(), 1);
+        let group = bind_group(loopback(), 1, false).unwrap();
+        let taken = bind_group(group[0].local_addr().unwrap(), 1, false);
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_second_server_does_not_join_the_group() {
-        let group = bind_group(loopback(), 2).unwrap();
-        let taken = bind_group(group[0].local_addr().unwrap(), 2);
+        let group = bind_group(loopback(), 2, false).unwrap();
+        let taken = bind_group(group[0].local_addr().unwrap(), 2, false);
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn every_group_has_a_port_of_its_own() {
-        let groups: Vec<_> = (0..300).map(|_| bind_group(loopback(), 2).unwrap()).collect();
+        let groups: Vec<_> = (0..300).map(|_| bind_group(loopback(), 2, false).unwrap()).collect();
         let mut ports: Vec<_> = groups.iter().map(|group| group[0].local_addr().unwrap().port()).collect();
         ports.sort_unstable();
         ports.dedup();
@@ -301,7 +157,7 @@ mod tests {
     #[test]
     fn the_filter_sends_each_connection_id_to_the_shard_it_names() {
         let shards = 4_u16;
-        let group = bind_group(loopback(), shards).unwrap();
+        let group = bind_group(loopback(), shards, false).unwrap();
         let address = group[0].local_addr().unwrap();
         for steer in [0_u16, 1, 2, 3, 258, 40_003, u16::MAX] {
             for long in [true, false] {

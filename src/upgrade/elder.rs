@@ -125,6 +125,7 @@ mod tests {
         let estate = Estate {
             generation: crate::transport::cid::Generation(1),
             keys: QuicKeys::new().expect("random bytes"),
+            groups: 1,
             sockets: Vec::new(),
             elders: Vec::new(),
             tcp: Vec::new(),

@@ -23,7 +23,9 @@ pub struct Estate {
     pub generation: Generation,
     /// Keys of the QUIC endpoints.
     pub keys: QuicKeys,
-    /// UDP sockets, one a shard.
+    /// Addresses that the UDP sockets are bound to.
+    pub groups: usize,
+    /// UDP sockets: one a shard for the first address, then for the next.
     pub sockets: Vec<OwnedFd>,
     /// The heir's elders, each with the ends of the ways to its shards.
     pub elders: Vec<(Generation, Vec<OwnedFd>)>,
@@ -55,6 +57,7 @@ struct Will {
     reset_key: Zeroizing<String>,
     token_key: Zeroizing<String>,
     shards: usize,
+    groups: usize,
     elders: Vec<Generation>,
     tcp: Vec<String>,
     control: Option<PathBuf>,
@@ -80,14 +83,16 @@ impl Estate {
     /// Takes all of it from the elder.
     pub(super) fn take(channel: &Channel, within: Duration) -> std::io::Result<Self> {
         let will: Will = channel.hear(within)?;
-        let count =
-            will.shards * (1 + will.elders.len()) + will.tcp.len() + usize::from(will.control.is_some());
+        let count = will.shards * (will.groups + will.elders.len())
+            + will.tcp.len()
+            + usize::from(will.control.is_some());
         let mut descriptors = channel.take(count, within)?.into_iter();
         let mut next = |count: usize| descriptors.by_ref().take(count).collect::<Vec<_>>();
         Ok(Self {
             generation: will.generation,
             keys: QuicKeys { reset: key(&will.reset_key)?, token: key(&will.token_key)? },
-            sockets: next(will.shards),
+            groups: will.groups,
+            sockets: next(will.shards * will.groups),
             elders: will.elders.into_iter().map(|generation| (generation, next(will.shards))).collect(),
             tcp: will.tcp.iter().cloned().zip(next(will.tcp.len())).collect(),
             control: will.control.and_then(|path| Some(ControlEstate { path, listener: next(1).pop()? })),
@@ -103,7 +108,8 @@ impl Estate {
             generation: self.generation,
             reset_key: encode(self.keys.reset.expose()),
             token_key: encode(self.keys.token.expose()),
-            shards: self.sockets.len(),
+            shards: self.sockets.len() / self.groups.max(1),
+            groups: self.groups,
             elders: self.elders.iter().map(|(generation, _)| *generation).collect(),
             tcp: self.tcp.iter().map(|(name, _)| name.clone()).collect(),
             control: self.control.as_ref().map(|control| control.path.clone()),
@@ -154,13 +160,15 @@ mod tests {
 
     #[test]
     fn an_estate_arrives_as_it_was_given() {
-        let sockets: Vec<_> = (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
+        // Two shards with two addresses.
+        let sockets: Vec<_> = (0..4).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
         let site = TcpListener::bind("127.0.0.1:0").expect("a port");
         let end = || generations::pair().expect("a pair").0;
         let control = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
         let given = Estate {
             generation: Generation(9),
             keys: QuicKeys::new().expect("random bytes"),
+            groups: 2,
             sockets: sockets.iter().map(|socket| socket.try_clone().expect("a descriptor").into()).collect(),
             elders: vec![(Generation(7), vec![end(), end()]), (Generation(8), vec![end(), end()])],
             tcp: vec![("site".to_owned(), site.try_clone().expect("a descriptor").into())],

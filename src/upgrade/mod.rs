@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 /// The format of what two processes say to each other, here and in `transport::generations`. Processes of different formats
 /// refuse each other: then a restart is needed.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The variable that tells a process that its standard input is the way to an elder.
 pub const VARIABLE: &str = "ANONCAM_UPGRADE";

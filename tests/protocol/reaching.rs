@@ -35,6 +35,32 @@ async fn pages_of_the_own_site_get_in_and_so_do_programs_that_are_no_browsers() 
     }
 }
 
+/// People who come by IPv4 and by IPv6, and by another address of the same machine, meet each other.
+#[tokio::test]
+async fn every_address_that_the_server_listens_on_leads_to_everybody() {
+    let listen = ["127.0.0.1:0", "[::1]:0", "127.0.0.2:0"].map(|one| one.parse().unwrap());
+    let world = World::with(|config| {
+        config.shards = 2;
+        config.listen = anoncam::config::Addresses::new(listen).unwrap();
+    });
+    let addresses = world.server().local_addrs().unwrap();
+    let at = |index: usize| World::beside(addresses[index], world.site);
+    // More people than shards at each address: every socket is used.
+    for turn in 0..8 {
+        for (one, other) in [(0, 1), (1, 2), (2, 0)] {
+            let local = |index: usize| if addresses[index].is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+            let endpoint = |index| quinn::Endpoint::client(local(index).parse().unwrap()).unwrap();
+            let mut ada = at(one).person_at(&endpoint(one)).await;
+            let mut ben = at(other).person_at(&endpoint(other)).await;
+            ada.hello().await;
+            ben.hello().await;
+            let chat = meet(&mut ada, &mut ben).await;
+            ada.relay(TEXT, chat, b"from afar").await;
+            assert_eq!(ben.expect_relayed(TEXT, chat).await, b"from afar", "turn {turn}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn there_is_nothing_on_other_paths() {
     let world = World::new(1);
