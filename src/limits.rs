@@ -118,6 +118,30 @@ pub const ACCESS_LOG_S: u64 = 86_400;
 /// A line of the server's own log is deleted after this many seconds at the latest, where the server keeps the log itself.
 pub const SERVER_LOG_S: u64 = 7 * 86_400;
 
+/// How long an operator may look at what becomes of connections before it turns itself off, in seconds.
+pub const DEBUG_S: u64 = 7_200;
+
+/// Lines of the server's own log at once: more than a start, a reload and a hundred mistakes.
+pub const LOG_BURST_LINES: u64 = 500;
+/// After a burst of lines about the server one more is granted every so many ms (20 a second).
+pub const LOG_EVERY_MS: u64 = 50;
+/// Lines about requests or connections at once.
+pub const ACCESS_BURST_LINES: u64 = 10_000;
+/// After a burst of lines about requests or connections one more is granted every so many ms (1,000 a second).
+pub const ACCESS_EVERY_MS: u64 = 1;
+/// Lines that wait for a slow disk; past them lines are lost and counted. 1 MiB at the worst.
+pub const LOG_QUEUE_LINES: usize = 4_096;
+/// Files of the server's own log together, in bytes; past it the oldest goes.
+pub const SERVER_LOG_BYTES: u64 = 256 << 20;
+/// Files of one kind of line about requests or connections together, in bytes; past it the oldest goes.
+pub const ACCESS_LOG_BYTES: u64 = 1 << 30;
+/// Files that the time of a kind of line is cut into: an hour each for a day.
+pub const LOG_FILES: u64 = 24;
+/// How often the age of the log's files is looked at, in seconds.
+pub const LOG_CHECK_S: u64 = 60;
+const _: () =
+    assert!(3_600 / LOG_FILES > LOG_CHECK_S, "the shortest time that can be configured has its files");
+
 // ---------------------------------------------------------------------------------------------- session layer (steps 1 and 6)
 
 /// Longest reason in a close capsule, in bytes (draft-ietf-webtrans-http3, section 6).

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops;
 use anoncam::ops::control::{self, Order};
+use anoncam::ops::log::LogConfig;
 use anoncam::privacy::memory;
 use anoncam::server;
 use anoncam::upgrade::{Beginning, Heir, Program};
@@ -61,7 +62,17 @@ fn start(arguments: &Arguments, exposed: &[String], heir: Option<Box<Heir>>) -> 
 }
 
 fn serve(config: Config, exposed: &[String], heir: Option<Box<Heir>>) -> ExitCode {
-    ops::log::start(config.log);
+    if let Err(error) = ops::log::start(LogConfig::from(&config)) {
+        let folder = config.log_dir.unwrap_or_default();
+        let why = format!(
+            "no log can be written in {}: {error}; log_dir has to be a folder of this user",
+            folder.display()
+        );
+        if let Some(heir) = heir {
+            heir.refuse(&why);
+        }
+        return failed(&why);
+    }
     ops::panic::report_place_only();
     guard_memory(&config, exposed);
     if cfg!(feature = "unwiped") {
@@ -71,6 +82,7 @@ fn serve(config: Config, exposed: &[String], heir: Option<Box<Heir>>) -> ExitCod
         tracing::warn!("{warning}");
     }
     let ran = Program::of_this_process().map_err(Into::into).and_then(|program| run(config, heir, program));
+    ops::log::finish();
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),

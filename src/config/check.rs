@@ -20,6 +20,10 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
         ));
     }
     problems.extend(addresses(&draft));
+    if draft.config.access_log && draft.config.log_dir.is_none() {
+        let message = "needs log_dir: what is written about people has to be deleted in time, which the server does there";
+        problems.push(draft.problem("access_log", message));
+    }
     if draft.config.dumpable_for_tests && draft.cert.is_some() {
         let place = Place::Flag("--dumpable-for-tests".to_owned());
         problems.push(Problem::at(

@@ -27,7 +27,7 @@ pub use error::ConfigError;
 pub use flags::{Arguments, Command};
 pub use reload::{Changes, LIVE, Source};
 pub use settings::{SETTINGS, Setting};
-pub use value::LogLevel;
+pub use value::{LogFormat, LogLevel};
 
 use crate::limits;
 use crate::privacy::Hidden;
@@ -38,6 +38,7 @@ use settings::Draft;
 
 /// Everything that the server can be told, checked: what is in here works together.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a setting.
 pub struct Config {
     /// Where WebTransport is served (UDP). Port 0 means any free port.
     pub listen: Addresses,
@@ -73,6 +74,12 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where `anoncam SUBCOMMAND` reaches this server (a Unix socket); `None` means nowhere.
     pub control: Option<PathBuf>,
+    /// How a line of a log is written.
+    pub log_format: LogFormat,
+    /// Where log files are written; `None` is stderr.
+    pub log_dir: Option<PathBuf>,
+    /// Whether requests to the page are written down.
+    pub access_log: bool,
     /// How long traces of people are kept.
     pub retention: Retention,
     /// Whether the memory is kept out of swap.
@@ -112,6 +119,10 @@ pub struct Retention {
     pub resume: Duration,
     /// What is left of a connection that has gone, until the next wiping.
     pub forget: Duration,
+    /// A line about a request or a connection, where they are written down.
+    pub access_log: Duration,
+    /// A line of the server's own log, where the server keeps it in files.
+    pub server_log: Duration,
 }
 
 impl Default for Retention {
@@ -119,6 +130,8 @@ impl Default for Retention {
         Self {
             resume: Duration::from_secs(limits::RESUME_S),
             forget: Duration::from_millis(limits::FORGET_MS),
+            access_log: Duration::from_secs(limits::ACCESS_LOG_S),
+            server_log: Duration::from_secs(limits::SERVER_LOG_S),
         }
     }
 }
@@ -209,6 +222,9 @@ impl Default for Config {
             turn: None,
             metrics: None,
             control: None,
+            log_format: LogFormat::Text,
+            log_dir: None,
+            access_log: false,
             retention: Retention::default(),
             lock_memory: false,
             dumpable_for_tests: false,
@@ -256,7 +272,12 @@ impl fmt::Display for Config {
         if let Some(control) = &self.control {
             writeln!(f, "  control           {}", control.display())?;
         }
-        write!(f, "  log               {}", self.log)
+        write!(f, "  log               {}", self.log)?;
+        if let Some(folder) = &self.log_dir {
+            let hours = self.retention.server_log.as_secs() / 3_600;
+            write!(f, ", in {} for {hours} h", folder.display())?;
+        }
+        Ok(())
     }
 }
 

@@ -63,6 +63,27 @@ pub const SETTINGS: &[Setting] = &[
         apply: |draft, value| value.level().map(|level: LogLevel| draft.config.log = level),
     },
     Setting {
+        key: "log_format",
+        about: "text or json: how a line of a log is written. Default text.",
+        apply: |draft, value| value.format().map(|format| draft.config.log_format = format),
+    },
+    Setting {
+        key: "log_dir",
+        about: "Folder for log files, which the server deletes before they are too old. Default none: stderr, whose reader \
+                has to delete. 256 MiB at most, 2 GiB more with `access_log` and `anoncam debug`.",
+        apply: |draft, value| {
+            let path = value.text("the path of a folder")?;
+            draft.config.log_dir = Some(draft.directory.join(path));
+            Ok(())
+        },
+    },
+    Setting {
+        key: "access_log",
+        about: "true or false: whether requests to the page are written down, without address, session and browser. \
+                Default false. Needs `log_dir`.",
+        apply: |draft, value| value.boolean().map(|on| draft.config.access_log = on),
+    },
+    Setting {
         key: "lock_memory",
         about: "true or false: whether memory is kept out of swap. Default false. Needs LimitMEMLOCK=infinity; \
                 the server says so when it may not.",
@@ -197,6 +218,24 @@ pub const SETTINGS: &[Setting] = &[
         apply: |draft, value| {
             let forget = value.integer(1..=limits::FORGET_MS / 1_000)?;
             draft.config.retention.forget = std::time::Duration::from_secs(forget);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "retention.access_log_h",
+        about: "Hours that lines about requests and connections are kept. Default 24.",
+        apply: |draft, value| {
+            let hours = value.integer(1..=limits::ACCESS_LOG_S / 3_600)?;
+            draft.config.retention.access_log = std::time::Duration::from_secs(hours * 3_600);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "retention.server_log_h",
+        about: "Hours that lines about the server are kept in `log_dir`. Default 168, a week.",
+        apply: |draft, value| {
+            let hours = value.integer(1..=limits::SERVER_LOG_S / 3_600)?;
+            draft.config.retention.server_log = std::time::Duration::from_secs(hours * 3_600);
             Ok(())
         },
     },

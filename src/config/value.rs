@@ -60,6 +60,16 @@ impl LogLevel {
     }
 }
 
+/// How a line of a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Words, then `name=value`.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = LEVELS.iter().find(|(level, _)| level == self).map_or("", |(_, name)| name);
@@ -149,6 +159,15 @@ impl Value {
                 .parse()
                 .map_err(|_| format!("\"{words}\" is not allowed, allowed is true or false")),
             other => Err(format!("{} where a boolean belongs, allowed is true or false", other.kind())),
+        }
+    }
+
+    /// `text` or `json`.
+    pub(super) fn format(&self) -> Result<LogFormat, String> {
+        match self.text("text or json")? {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            other => Err(format!("\"{other}\" is not allowed, allowed is text or json")),
         }
     }
 

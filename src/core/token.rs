@@ -18,17 +18,17 @@ const TOKEN_BYTES: usize = 2 + 4 + SECRET_BYTES;
 pub const TOKEN_CHARACTERS: usize = (TOKEN_BYTES * 4).div_ceil(3);
 
 /// 128 random bits, compared in constant time, never printed and wiped when they are let go.
+///
+/// In a block of their own: a session's slot and the queues between shards leave the bytes of what is moved out of them.
 #[derive(Clone, Debug)]
-pub struct Secret(Hidden<[u8; SECRET_BYTES]>);
+pub struct Secret(Box<Hidden<[u8; SECRET_BYTES]>>);
 
 impl Secret {
     /// A new secret from a generator's bytes.
     pub fn new(random: impl FnOnce(&mut [u8])) -> Self {
-        let mut bytes = [0; SECRET_BYTES];
-        random(&mut bytes);
-        let secret = Self(Hidden::new(bytes));
-        bytes.zeroize();
-        secret
+        let mut secret = Box::new(Hidden::new([0; SECRET_BYTES]));
+        random(secret.expose_mut());
+        Self(secret)
     }
 }
 

@@ -24,6 +24,11 @@ impl<T: Zeroize> Hidden<T> {
     pub const fn expose(&self) -> &T {
         &self.0
     }
+
+    /// The value, to be filled where it lies: a copy would have to be wiped too.
+    pub const fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
 }
 
 impl<T: Zeroize> Drop for Hidden<T> {

@@ -10,7 +10,7 @@ use super::{Given, Server};
 use crate::config::Config;
 use crate::limits::UPGRADE_READY_S;
 use crate::ops::watchdog::{self, Pulse};
-use crate::ops::{Notifier, Request, Signals};
+use crate::ops::{self, Notifier, Request, Signals};
 use crate::upgrade::{Candidate, Heir, Program};
 
 /// Why a program ends that could not do what it was to do.
@@ -194,6 +194,7 @@ impl Life<'_> {
 
 fn exit_if_told(request: &Request) {
     if let Request::Stop { status } = request {
+        ops::log::finish();
         std::process::exit((*status).into());
     }
 }

@@ -10,7 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::shard_settings;
 use crate::config::Config;
+use crate::limits;
 use crate::ops::control::{Answer, Obey, Order};
+use crate::ops::log::events;
 use crate::ops::{self, Counters, Levers, Pausable, Request};
 use crate::tls::CertificateStore;
 use crate::transport::settings::Shards;
@@ -111,6 +113,16 @@ impl Operator {
     }
 }
 
+/// Writes down what becomes of connections, for at most as long as is allowed.
+fn debug(span_s: u64) -> Answer {
+    let span = Duration::from_secs(span_s.min(limits::DEBUG_S));
+    events::watch(span).map_err(str::to_owned)?;
+    Ok(format!(
+        "connections that begin in the next {} s are written down, under throwaway numbers",
+        span.as_secs()
+    ))
+}
+
 impl Obey for Operator {
     fn obey(&self, order: Order) -> Answer {
         match order {
@@ -124,6 +136,11 @@ impl Obey for Operator {
             Order::Message { clear: true, .. } => self.message(Some("")),
             Order::Message { text, clear: false } => self.message(text.as_deref()),
             Order::Upgrade => Err("an upgrade takes a while".to_owned()),
+            Order::Debug { off: true, .. } => {
+                let was_on = events::unwatch();
+                Ok(format!("connections {} written down", if was_on { "are no more" } else { "were not" }))
+            }
+            Order::Debug { span_s, off: false } => debug(span_s),
             // A drain that was asked for before is under way: asking twice must not stop at once, as a second signal does.
             Order::Drain => match self.requests.try_send(Request::Drain) {
                 Ok(()) | Err(TrySendError::Full(_)) => Ok("draining".to_owned()),

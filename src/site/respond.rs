@@ -15,9 +15,17 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::assets::{self, Asset};
 use super::headers::SecurityHeaders;
 use super::{Answer, PolicyNow, Respond, websocket};
+use crate::ops::log::events;
 use crate::ops::{Counters, ServerState};
 use crate::tls::CertificateStore;
 use crate::transport::h3::SESSIONS_PATH;
+
+/// Where a page learns where to connect.
+const CLIENT_CONFIG: &str = "/client-config.json";
+/// Where a supervisor learns whether the server lives.
+const HEALTH: &str = "/healthz";
+/// Where a load balancer learns whether newcomers are let in.
+const READINESS: &str = "/readyz";
 
 /// What the site says and to whom.
 #[derive(Debug)]
@@ -48,13 +56,20 @@ impl Respond for Page {
     fn respond<B>(&self, request: &Request<B>) -> Answer {
         let mut answer = match request.uri().path() {
             // Asked for by programs, at whatever address they know the server by.
-            "/healthz" => self.health(),
-            "/readyz" => self.readiness(),
+            HEALTH => self.health(),
+            READINESS => self.readiness(),
             _ => refusal(request, &self.config.hosts).unwrap_or_else(|| self.answer(request)),
         };
         let headers = answer.headers_mut();
         self.security.apply(headers);
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if events::access_is_on() {
+            events::access(
+                own_method(request.method()),
+                own_path(request.uri().path()),
+                answer.status().as_u16(),
+            );
+        }
         answer
     }
 }
@@ -68,7 +83,7 @@ impl Page {
 
     fn answer<B>(&self, request: &Request<B>) -> Answer {
         match request.uri().path() {
-            "/client-config.json" => self.client_config(request.headers()),
+            CLIENT_CONFIG => self.client_config(request.headers()),
             SESSIONS_PATH => self.websocket(request),
             path => match Asset::find(path) {
                 Some(asset) => file(asset, request.headers(), StatusCode::OK),
@@ -183,6 +198,22 @@ fn file(asset: &'static Asset, asked: &HeaderMap, status: StatusCode) -> Answer 
     let caching = if asset.is_page() { "no-store" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     answer
+}
+
+/// A method in words of this program: what a client made up is not written down.
+fn own_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        _ => "another method",
+    }
+}
+
+/// The path if it is one of the site's own, in words of this program.
+fn own_path(path: &str) -> &'static str {
+    let documents = [CLIENT_CONFIG, HEALTH, READINESS, SESSIONS_PATH];
+    let document = documents.into_iter().find(|own| *own == path);
+    document.or_else(|| Asset::find(path).map(|asset| asset.path)).unwrap_or("another path")
 }
 
 fn not_found(asked: &HeaderMap) -> Answer {

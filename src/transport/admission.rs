@@ -12,6 +12,7 @@ use quinn_udp::RecvMeta;
 use super::connection::Conn;
 use super::h3;
 use super::hub::Hub;
+use super::watch::tell_refused;
 use crate::core::io::Time;
 
 /// When a shard stops being generous.
@@ -75,9 +76,11 @@ impl Hub {
         let Admission { retry_above, refuse_above, max_connections } = self.admission;
         if self.open >= max_connections || self.half_open >= refuse_above {
             self.refused += 1;
+            tell_refused("refused: too many connections");
             return Some(self.endpoint.refuse(incoming, buffer));
         }
         if self.half_open >= retry_above && !incoming.remote_address_validated() {
+            tell_refused("asked to prove its address");
             return match self.endpoint.retry(incoming, buffer) {
                 Ok(transmit) => Some(transmit),
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
@@ -98,6 +101,7 @@ impl Hub {
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || None);
         }
+        conn.line.tell("began", None);
         self.conns[index] = Some(Box::new(conn));
         self.open += 1;
         self.half_open += 1;

@@ -143,7 +143,10 @@ impl Hub {
     /// The core is done with a session.
     fn close_link(&mut self, now: Time, link: LinkId, code: CloseCode, reason: Bytes) {
         let Some(&handle) = self.links.get(link.0 as usize) else { return };
-        self.with_line(link, |line| line.link = None);
+        self.with_line(link, |line| {
+            line.link = None;
+            line.tell("session ended by the server", Some(code as u64));
+        });
         if is_websocket(handle) {
             self.close_websocket(now, handle, code, reason);
         } else if let Some(conn) = self.conn(handle) {

@@ -262,7 +262,10 @@ impl Hub {
         let link = conn.line.link;
         match conn.due(now) {
             None => {}
-            Some(Due::GiveUp(reason)) => conn.close_quic(instant, H3_NO_ERROR, reason),
+            Some(Due::GiveUp(reason)) => {
+                conn.line.tell("not needed any more", None);
+                conn.close_quic(instant, H3_NO_ERROR, reason);
+            }
             Some(Due::Close(code, reason)) => {
                 conn.session.close(u32::from(code as u8), &reason);
                 conn.phase = Phase::Lingering { until: now.plus_ms(limits::LINGER_MS) };
@@ -349,6 +352,7 @@ impl Hub {
     pub(super) fn forget(&mut self, handle: u32) {
         self.account_forgotten(handle);
         let Some(conn) = self.conns[handle as usize].take() else { return };
+        conn.line.tell("forgotten", None);
         self.open -= 1;
         self.vacated.note();
         self.half_open -= usize::from(conn.half_open);

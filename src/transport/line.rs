@@ -7,6 +7,7 @@ use super::queue::{OutQueue, Written};
 use crate::core::frame::FrameDecoder;
 use crate::core::io::{LinkId, Time};
 use crate::limits;
+use crate::ops::log::events;
 
 /// One channel's end.
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; a state machine of them would have 32 states.
@@ -39,6 +40,8 @@ pub struct Line {
     pub in_chat: bool,
     /// Whether the core was told that the client is silent.
     pub silent: bool,
+    /// What an operator who looks for a fault sees it under; 0 if nobody looked when it began.
+    number: u32,
 }
 
 impl Line {
@@ -59,6 +62,14 @@ impl Line {
             resumed: false,
             in_chat: false,
             silent: false,
+            number: events::throwaway_number(),
+        }
+    }
+
+    /// Says what happened to this connection, if an operator looks.
+    pub fn tell(&self, what: &'static str, code: Option<u64>) {
+        if self.number != 0 {
+            events::connection(self.number, what, code);
         }
     }
 

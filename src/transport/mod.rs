@@ -33,6 +33,7 @@ pub mod socket;
 mod streams;
 pub mod tls;
 mod vacated;
+mod watch;
 mod websocket;
 
 pub use bequest::Bequest;

@@ -37,6 +37,7 @@ impl Hub {
                 drop(conn.quic.recv_stream(quic_id(id)).stop(varint(code)));
             }
             h3::Effect::SessionOpened => {
+                conn.line.tell("session opened", None);
                 self.opened += 1;
                 let link = self.core.handle_open(now);
                 self.bind(handle, link);
@@ -47,11 +48,13 @@ impl Hub {
                 conn.line.decoder.push(data);
                 self.decode(now, handle);
             }
-            h3::Effect::SessionClosed { .. } => {
+            h3::Effect::SessionClosed { code, .. } => {
+                conn.line.tell("session ended by the client", Some(code.into()));
                 conn.phase = Phase::Lingering { until: now.plus_ms(limits::LINGER_MS) };
                 self.unlink(now, handle);
             }
             h3::Effect::CloseConnection { code, reason } => {
+                conn.line.tell(reason, Some(code));
                 conn.close_quic(instant, varint(code), reason);
                 self.unlink(now, handle);
             }

@@ -10,6 +10,7 @@ use quinn_proto::{Event, StreamEvent, StreamId};
 use super::connection::Phase;
 use super::h3;
 use super::hub::Hub;
+use super::watch;
 use crate::core::io::Time;
 use crate::limits;
 
@@ -34,7 +35,13 @@ impl Hub {
                     while conn.quic.datagrams().recv().is_some() {}
                 }
                 Event::HandshakeDataReady | Event::DatagramsUnblocked => {}
-                Event::ConnectionLost { .. } => self.lost(now, handle),
+                Event::ConnectionLost { reason } => {
+                    if let Some(conn) = self.conn(handle) {
+                        let (how, code) = watch::ending(&reason);
+                        conn.line.tell(how, code);
+                    }
+                    self.lost(now, handle);
+                }
             }
         }
     }
@@ -42,6 +49,7 @@ impl Hub {
     pub(super) fn handshake_done(&mut self, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
         if matches!(conn.phase, Phase::Handshake { .. }) {
+            conn.line.tell("handshake done", None);
             conn.phase = Phase::Connect { until: now.plus_ms(limits::CONNECT_DEADLINE_MS) };
             conn.session.handle_handshake_done();
         }

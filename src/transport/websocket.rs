@@ -96,6 +96,7 @@ impl WebSockets {
         let slot = handle & !MARK;
         let Some(socket) = self.table.remove(slot) else { return };
         self.wheel.cancel(slot);
+        socket.line.tell("forgotten", None);
         self.lobby.tell(&socket.end);
         socket.end.let_go(close);
     }
@@ -122,7 +123,9 @@ impl Hub {
     }
 
     fn open_websocket(&mut self, now: Time, end: ShardEnd) {
-        let socket = WebSocket { end, line: Line::new(now), closing: None };
+        let line = Line::new(now);
+        line.tell("session opened over WebSocket", None);
+        let socket = WebSocket { end, line, closing: None };
         let slot = self.websockets.table.insert(Box::new(socket));
         if let Some(socket) = self.websockets.get(slot) {
             socket.end.name(slot);

@@ -85,8 +85,13 @@ fn tls_with(provider: rustls::crypto::CryptoProvider) -> rustls::ClientConfig {
 
 /// An endpoint of its own port, with this transport.
 pub fn endpoint(transport: TransportConfig) -> Endpoint {
-    let mut endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a socket");
-    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls()).expect("a configuration")));
+    endpoint_at(Ipv4Addr::LOCALHOST, tls(), transport)
+}
+
+/// An endpoint at an address of this machine.
+pub fn endpoint_at(address: Ipv4Addr, tls: rustls::ClientConfig, transport: TransportConfig) -> Endpoint {
+    let mut endpoint = Endpoint::client(SocketAddr::from((address, 0))).expect("a socket");
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("a configuration")));
     config.transport_config(Arc::new(transport));
     endpoint.set_default_client_config(config);
     endpoint
@@ -108,7 +113,11 @@ impl Raw {
 
     /// Connects with a transport of the test's own.
     pub async fn with(server: SocketAddr, transport: TransportConfig) -> Self {
-        let endpoint = endpoint(transport);
+        Self::through(endpoint(transport), server).await
+    }
+
+    /// Connects through an endpoint that others may use too.
+    pub async fn through(endpoint: Endpoint, server: SocketAddr) -> Self {
         let connecting = endpoint.connect(server, "localhost").expect("an attempt");
         let quic = soon("a handshake", connecting).await.expect("a connection");
         Self { endpoint, quic, kept: Vec::new() }
@@ -145,7 +154,12 @@ impl Raw {
 
     /// Opens a session; gives its CONNECT stream once the 200 is there.
     pub async fn session(&self) -> (SendStream, RecvStream) {
-        let (send, mut receive) = self.bidi(&wire::connect("/v1", None)).await;
+        self.session_by(&wire::connect("/v1", None)).await
+    }
+
+    /// The same by a CONNECT of the test's own making.
+    pub async fn session_by(&self, connect: &[u8]) -> (SendStream, RecvStream) {
+        let (send, mut receive) = self.bidi(connect).await;
         let mut head = [0; 5];
         soon("a response", receive.read_exact(&mut head)).await.expect("a response");
         assert_eq!(head[4], 0xd9, "status 200 is entry 25 of QPACK's static table: {head:?}");

@@ -73,6 +73,12 @@ pub fn get(path: &str) -> Vec<u8> {
 
 /// The CONNECT of a session.
 pub fn connect(path: &str, origin: Option<&str>) -> Vec<u8> {
+    let origin = origin.map(|origin| ("origin", origin));
+    connect_with(path, origin.as_slice())
+}
+
+/// The CONNECT of a session, with more fields.
+pub fn connect_with(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut fields = vec![
         (":method", "CONNECT"),
         (":protocol", "webtransport"),
@@ -80,7 +86,7 @@ pub fn connect(path: &str, origin: Option<&str>) -> Vec<u8> {
         (":authority", "localhost"),
         (":path", path),
     ];
-    fields.extend(origin.map(|origin| ("origin", origin)));
+    fields.extend_from_slice(more);
     headers(&fields)
 }
 

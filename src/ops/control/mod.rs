@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 pub use listener::{ControlError, ControlSocket};
 
 use super::Pausable;
-use crate::limits::{SHARD_ANSWER_MS, UPGRADE_GO_S, UPGRADE_READY_S};
+use crate::limits::{DEBUG_S, SHARD_ANSWER_MS, UPGRADE_GO_S, UPGRADE_READY_S};
 
 /// Where the socket lies unless configured: systemd makes the folder for the server's user.
 pub const DEFAULT_PATH: &str = "/run/anoncam/control.sock";
@@ -53,6 +53,17 @@ pub enum Order {
     },
     /// Start the program anew, in a running server's place: chats go on, nobody is cut off
     Upgrade,
+    /// Write down what becomes of connections for a while, under throwaway numbers, in files that are gone in a day
+    Debug {
+        /// For how long: 90s, 30m or 2h, which is the most
+        #[arg(long = "for", value_name = "TIME", default_value = "30m", value_parser = span_s)]
+        #[serde(rename = "for_s")]
+        span_s: u64,
+        /// End it now
+        #[arg(long, conflicts_with = "span_s")]
+        #[serde(default)]
+        off: bool,
+    },
     /// Let a running server drain and stop, as SIGTERM does
     Drain,
 }
@@ -65,6 +76,19 @@ impl Order {
             _ => 0,
         })
     }
+}
+
+/// Seconds of a length of time as people write it.
+fn span_s(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.len() - usize::from(text.ends_with(['s', 'm', 'h'])));
+    let factor = match unit {
+        "h" => 3_600,
+        "m" => 60,
+        _ => 1,
+    };
+    let seconds = number.parse().ok().and_then(|number: u64| number.checked_mul(factor));
+    let allowed = |seconds: &u64| (1..=DEBUG_S).contains(seconds);
+    seconds.filter(allowed).ok_or_else(|| format!("allowed is 1s to {}h, such as 30m", DEBUG_S / 3_600))
 }
 
 /// What the server answers: a text for the terminal, or for the program that asked.
@@ -80,5 +104,18 @@ pub trait Obey: Send + Sync + 'static {
     fn obey_later(&self, order: &Order) -> Option<oneshot::Receiver<Answer>> {
         let _ = order;
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_read_as_people_write_it() {
+        assert_eq!(["90", "90s", "30m", "2h"].map(span_s), [Ok(90), Ok(90), Ok(1_800), Ok(7_200)]);
+        for wrong in ["", "s", "0", "3h", "1d", "-1m", "99999999999999999999h", "1.5h", "ä"] {
+            assert!(span_s(wrong).is_err(), "{wrong}");
+        }
     }
 }
