@@ -269,11 +269,14 @@ pub const TURN_PIPES: usize = 1_024;
 pub const SEND_SEGMENTS: usize = 10;
 /// Half-open handshakes, in multiples of the number above which Retry is demanded, past which connections are refused.
 pub const HALF_OPEN_FACTOR: usize = 4;
+/// Half-open handshakes of a shard below which none is refused: with Retry for everybody, the number above is 0.
+pub const HALF_OPEN_LEAST: usize = 64;
 /// How often a shard tells the process what it has counted, in milliseconds.
 pub const PUBLISH_MS: u64 = 50;
 /// Older processes whose chats an upgraded server still carries, at most: the next upgrade is refused until one of them has
 /// ended. Each has its sessions' memory.
 pub const ELDERS: usize = 8;
+const _: () = assert!(ELDERS < 128, "a generation is told to be before or after another by one byte");
 /// Longest message of datagrams from one process to another, in bytes: some fifty full ones. What is on its way in one
 /// direction is bounded by the kernel's send buffer ([`SOCKET_BUFFER_BYTES`], or `net.core.wmem_max`); past it messages are lost.
 pub const PASSED_MESSAGE_BYTES: usize = 61_440;

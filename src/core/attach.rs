@@ -1,4 +1,5 @@
-//! Step 2 of 6 across shards: HELLO names a session of another shard, whose home is asked for it.
+//! Step 2 of 6 across shards: HELLO names a session of another shard, whose home is asked for it. After an upgrade the home may be
+//! a shard of an older process, which makes no difference here.
 //!
 //! Until the home answers, what the client says waits. A question is asked again under a new name, so that an answer to an
 //! earlier one is not taken for this one's; then the client gets a fresh session. What follows the answer is in `remote.rs`.
@@ -30,9 +31,9 @@ pub(super) struct Asking {
 /// At the outpost.
 impl Shard {
     /// HELLO names a session of another shard: asks there.
-    pub(super) fn attach(&mut self, now: Time, link: LinkId, token: Token) {
+    pub(super) fn attach(&mut self, now: Time, link: LinkId, home: ShardId, token: Token) {
         let far = FarLink { link: link.0, nonce: 0 };
-        let mut trunk = Trunk::new(token.shard, far, now);
+        let mut trunk = Trunk::new(home, far, now);
         trunk.asking = Some(Box::new(Asking { token, said: now, asked: 0, frames: Vec::new() }));
         if let Some(state) = self.link_mut(link) {
             state.kind = LinkKind::Forward(Box::new(trunk));

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rand::Rng as _;
 
-use super::io::{CloseCode, LinkId, Time};
+use super::io::{CloseCode, LinkId, ShardId, Time};
 use super::message::{Hello, Refusal};
 use super::pairing::{PersonId, SessionId};
 use super::reply::{self, ResumedChat};
@@ -36,14 +36,19 @@ impl Shard {
             }
         };
         self.link_timers.cancel(link.0);
-        match hello.resume {
-            Some(token) if token.shard == self.config.id => {
-                if self.resume(now, link, token.slot, &token.secret, now) == Resume::Unknown {
-                    self.welcome_new(now, link);
-                }
+        let Some(token) = hello.resume else { return self.welcome_new(now, link) };
+        let ahead = token.generation.wrapping_sub(self.config.generation);
+        let home = ShardId::of_process(ahead, token.shard);
+        if home == self.config.id {
+            if self.resume(now, link, token.slot, &token.secret, now) == Resume::Unknown {
+                self.welcome_new(now, link);
             }
-            Some(token) if token.shard.0 < self.config.shards => self.attach(now, link, token),
-            _ => self.welcome_new(now, link),
+        } else if u16::from(token.shard) < self.config.shards
+            && (ahead == 0 || self.elders.contains(&ShardId::of_process(ahead, 0)))
+        {
+            self.attach(now, link, home, token);
+        } else {
+            self.welcome_new(now, link);
         }
     }
 
@@ -81,10 +86,14 @@ impl Shard {
         if let Some(state) = self.link_mut(link) {
             state.session = Some(id);
         }
-        let token = Token { shard: self.config.id, slot: id.0, secret };
+        let token = self.token(id, secret);
         self.send(link, reply::welcome(&token, None, self.config.resume_ms / 1_000, self.online));
         self.tell_of_drain(now, link);
         self.rearm(id);
+    }
+
+    fn token(&self, id: SessionId, secret: Secret) -> Token {
+        Token { generation: self.config.generation, shard: self.config.id.index(), slot: id.0, secret }
     }
 
     /// Puts a session on a new channel if the secret proves it; the old channel, if it lives, is closed. While the server
@@ -124,7 +133,7 @@ impl Shard {
         if let Some(state) = self.link_mut(link) {
             state.session = Some(id);
         }
-        let token = Token { shard: self.config.id, slot, secret: fresh };
+        let token = self.token(id, fresh);
         self.welcome_back(now, link, id, &token);
         self.tell_of_drain(now, link);
         self.rearm(id);
@@ -140,7 +149,7 @@ impl Shard {
         let chat = self.sessions.get(id.0).and_then(Session::chat);
         let chat =
             chat.map(|chat| ResumedChat::new(number, chat.role, chat.mode, chat.stranger_away, Vec::new()));
-        let token = Token { shard: self.config.id, slot: id.0, secret };
+        let token = self.token(id, secret);
         self.send(link, reply::welcome(&token, Some(chat), self.config.resume_ms / 1_000, self.online));
         self.close(link, CloseCode::Done, Bytes::from_static(REPLACED));
     }

@@ -23,9 +23,30 @@ impl Time {
     }
 }
 
-/// One shard of this server: the index of its thread, socket and waiting room.
+/// One shard of this server: the index of its thread, socket and waiting room. From 256 on a shard of another process, during
+/// an upgrade: its index, and in the high byte by how many generations that process is ahead, modulo 256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// The index of the shard in its process.
+    #[must_use]
+    pub const fn index(self) -> u8 {
+        self.0.to_be_bytes()[1]
+    }
+
+    /// By how many generations its process is ahead of this one; 0 for this one.
+    #[must_use]
+    pub const fn ahead(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+
+    /// A shard of a process that is so many generations ahead.
+    #[must_use]
+    pub const fn of_process(ahead: u8, index: u8) -> Self {
+        Self(u16::from_be_bytes([ahead, index]))
+    }
+}
 
 /// One channel of this shard: an accepted WebTransport session's stream of frames. Reused after it has closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,6 +10,7 @@
 //! [`BusMessage`]s only (`bus.rs`), which may be lost, late, or out of order.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use rand::rngs::ChaCha20Rng;
@@ -40,6 +41,8 @@ pub struct ShardConfig {
     pub id: ShardId,
     /// How many there are.
     pub shards: u16,
+    /// Which process of a row of upgrades it is in.
+    pub generation: u8,
     /// Sessions that it takes, also those that are away; each costs below 400 bytes in the core while idle.
     pub max_sessions: u32,
     /// TURN servers for video; without them `ice` is empty.
@@ -56,6 +59,7 @@ impl Default for ShardConfig {
         Self {
             id: ShardId(0),
             shards: 1,
+            generation: 0,
             max_sessions: 1_000_000,
             ice: None,
             resume_ms: RESUME_S * 1_000,
@@ -90,6 +94,8 @@ pub struct Shard {
     due: Vec<u32>,
     pub(super) online: u64,
     pub(super) drain: Option<Drain>,
+    /// Older processes that can be asked for a session, by the first shard of each.
+    pub(super) elders: Vec<ShardId>,
     pub(super) paused: Paused,
     /// The moment `Time(0)` in seconds since 1970, for TURN credentials: the core has no clock.
     pub(super) unix_s_at_zero: u64,
@@ -122,6 +128,7 @@ impl Shard {
             due: Vec::new(),
             online: 0,
             drain: None,
+            elders: Vec::new(),
             paused: Paused::default(),
             unix_s_at_zero: 0,
             estimates: [None; 2],
@@ -284,15 +291,26 @@ impl Shard {
         self.unix_s_at_zero = unix_s.saturating_sub(now.0 / 1_000_000);
     }
 
-    /// Which shard it is, and of how many.
-    pub fn place(&self) -> (ShardId, u16) {
-        (self.config.id, self.config.shards)
+    /// Which shard it is, of how many, and in which generation.
+    pub fn place(&self) -> (ShardId, u16, u8) {
+        (self.config.id, self.config.shards, self.config.generation)
+    }
+
+    /// Older processes that can be asked for a session, by the first shard of each.
+    pub fn set_elders(&mut self, elders: Vec<ShardId>) {
+        self.elders = elders;
+    }
+
+    /// Processes that are so many generations ahead, modulo 256, are gone: their sessions, and their connections.
+    pub fn handle_processes_lost(&mut self, now: Time, ahead: RangeInclusive<u8>) {
+        self.lose_links(now, |shard| ahead.contains(&shard.ahead()));
+        self.read_inbox(now);
     }
 
     /// Other limits, TURN servers and times from now on. Who has credentials keeps them until they are renewed; below what there
     /// is, a limit closes nobody and lets nobody in.
     pub fn set_config(&mut self, config: ShardConfig) {
-        debug_assert_eq!((self.config.id, self.config.shards), (config.id, config.shards), "the same shard");
+        debug_assert_eq!(self.place(), (config.id, config.shards, config.generation), "the same shard");
         self.config = config;
     }
 

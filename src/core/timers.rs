@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::io::{CloseCode, LinkId, Time};
+use super::io::{CloseCode, LinkId, ShardId, Time};
 use super::links::LinkKind;
 use super::pairing::SessionId;
 use super::reply::Why;
@@ -111,7 +111,7 @@ impl Shard {
     }
 
     /// Another shard has started again: all its sessions and connections are gone.
-    pub(super) fn lose_shard(&mut self, now: Time, lost: super::io::ShardId) {
+    pub(super) fn lose_shard(&mut self, now: Time, lost: ShardId) {
         for slot in 0..self.sessions.end() {
             let id = SessionId(slot);
             let Some(session) = self.sessions.get(slot) else { continue };
@@ -125,19 +125,23 @@ impl Shard {
                 _ => {}
             }
         }
-        for slot in 0..self.links.end() {
-            let link = LinkId(slot);
-            match self.link(link).map(|link| &link.kind) {
-                Some(LinkKind::Far(trunk)) if trunk.shard == lost => self.closed(now, link),
-                Some(LinkKind::Forward(trunk)) if trunk.shard == lost => self.home_lost(now, link),
-                _ => {}
-            }
-        }
+        self.lose_links(now, |shard| shard == lost);
         for ticket in 0..self.rendezvous.room.end() {
             if let Some(who) = self.rendezvous.room.get(ticket).map(|seeker| seeker.who)
                 && who.shard == lost
             {
                 self.forget_offer(who.person);
+            }
+        }
+    }
+    /// The other ends of these links are gone.
+    pub(super) fn lose_links(&mut self, now: Time, lost: impl Fn(ShardId) -> bool) {
+        for slot in 0..self.links.end() {
+            let link = LinkId(slot);
+            match self.link(link).map(|link| &link.kind) {
+                Some(LinkKind::Far(trunk)) if lost(trunk.shard) => self.closed(now, link),
+                Some(LinkKind::Forward(trunk)) if lost(trunk.shard) => self.home_lost(now, link),
+                _ => {}
             }
         }
     }

@@ -1,18 +1,19 @@
 //! Step 2 of 6: the secret that lets a session be resumed.
 //!
 //! In: where a session lives and random bytes. Out: at most 64 characters of base64url, and back. A token is
-//! `shard (2 bytes) | slot (4 bytes) | secret (16 bytes)`: its home is found without a table, and only the secret
-//! proves anything. The slot says no more about a person than that this server has had so many sessions at once.
+//! `generation (1 byte) | shard (1 byte) | slot (4 bytes) | secret (16 bytes)`: its home is found without a table, also if
+//! that is an older process, and only the secret proves anything. The slot says no more about a person than that this
+//! server has had so many sessions at once.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
 
-use super::io::ShardId;
 use crate::privacy::Hidden;
 
-const SECRET_BYTES: usize = 16;
+/// Bytes of a secret.
+pub const SECRET_BYTES: usize = 16;
 const TOKEN_BYTES: usize = 2 + 4 + SECRET_BYTES;
 /// A token's length as text.
 pub const TOKEN_CHARACTERS: usize = (TOKEN_BYTES * 4).div_ceil(3);
@@ -30,6 +31,11 @@ impl Secret {
         random(secret.expose_mut());
         Self(secret)
     }
+
+    /// Its bytes, for a message to another process.
+    pub fn expose(&self) -> &[u8; SECRET_BYTES] {
+        self.0.expose()
+    }
 }
 
 impl PartialEq for Secret {
@@ -41,8 +47,10 @@ impl PartialEq for Secret {
 /// What a token says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
-    /// The shard that made the session and keeps it.
-    pub shard: ShardId,
+    /// The process that made the session and keeps it: its number in a row of upgrades.
+    pub generation: u8,
+    /// The index of the shard there.
+    pub shard: u8,
     /// The session's slot there.
     pub slot: u32,
     /// The proof.
@@ -53,7 +61,7 @@ impl Token {
     /// As text, for WELCOME.
     pub fn encode(&self) -> Hidden<[u8; TOKEN_CHARACTERS]> {
         let mut bytes = [0; TOKEN_BYTES];
-        bytes[..2].copy_from_slice(&self.shard.0.to_be_bytes());
+        bytes[..2].copy_from_slice(&[self.generation, self.shard]);
         bytes[2..6].copy_from_slice(&self.slot.to_be_bytes());
         bytes[6..].copy_from_slice(self.secret.0.expose());
         let mut text = [0; TOKEN_CHARACTERS];
@@ -73,11 +81,11 @@ impl Token {
         {
             return None;
         }
-        let shard = ShardId(u16::from_be_bytes([bytes[0], bytes[1]]));
+        let [generation, shard] = [bytes[0], bytes[1]];
         let slot = u32::from_be_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
         let secret = Secret::new(|to| to.copy_from_slice(&bytes[6..]));
         bytes.zeroize();
-        Some(Self { shard, slot, secret })
+        Some(Self { generation, shard, slot, secret })
     }
 }
 
@@ -87,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_token_survives_the_wire_and_anything_else_is_refused() {
-        let token = Token { shard: ShardId(513), slot: 70_000, secret: Secret::new(|to| to.fill(0xfb)) };
+        let token = Token { generation: 2, shard: 1, slot: 70_000, secret: Secret::new(|to| to.fill(0xfb)) };
         let text = token.encode();
         let text = std::str::from_utf8(text.expose()).expect("base64url");
         assert_eq!(text.len(), TOKEN_CHARACTERS);

@@ -113,19 +113,25 @@ impl Mailbox {
     }
 }
 
+/// A message, and the shard that says it: the one at the other end of the ring, or one of another process for which that one
+/// has heard it.
+type Parcel = (ShardId, BusMessage);
+
 /// One shard's ends of the rings.
 pub struct BusPort {
     own: ShardId,
-    inboxes: Vec<(ShardId, Consumer<BusMessage>)>,
+    inboxes: Vec<Consumer<Parcel>>,
     outboxes: Vec<Outbox>,
+    /// For shards of other processes, until the end of the turn.
+    beyond: Vec<Parcel>,
     mailboxes: Arc<[Mailbox]>,
 }
 
 struct Outbox {
     to: ShardId,
-    ring: Producer<BusMessage>,
+    ring: Producer<Parcel>,
     /// What did not fit, in order. As long as there is any, nothing new goes into the ring.
-    overflow: VecDeque<BusMessage>,
+    overflow: VecDeque<Parcel>,
     /// Whether the other side has to be woken at the end of the turn.
     wake: bool,
 }
@@ -139,6 +145,7 @@ pub fn connect(shards: u16) -> Vec<BusPort> {
             own: ShardId(own),
             inboxes: Vec::new(),
             outboxes: Vec::new(),
+            beyond: Vec::new(),
             mailboxes: Arc::clone(&mailboxes),
         })
         .collect();
@@ -147,7 +154,7 @@ pub fn connect(shards: u16) -> Vec<BusPort> {
             let (ring, inbox) = RingBuffer::new(RING_SLOTS);
             let outbox = Outbox { to: ShardId(to), ring, overflow: VecDeque::new(), wake: false };
             ports[from as usize].outboxes.push(outbox);
-            ports[to as usize].inboxes.push((ShardId(from), inbox));
+            ports[to as usize].inboxes.push(inbox);
         }
     }
     ports
@@ -166,21 +173,39 @@ impl BusPort {
 
     /// Sends a message; `false` when it is lost, because the other side is far behind.
     pub fn send(&mut self, to: ShardId, message: BusMessage) -> bool {
+        if to.ahead() == 0 {
+            return self.pass_on(to, self.own, message);
+        }
+        let room = self.beyond.len() < RING_OVERFLOW;
+        if room {
+            self.beyond.push((to, message));
+        }
+        room
+    }
+
+    /// What is to be said to shards of other processes.
+    pub fn take_beyond(&mut self) -> Vec<(ShardId, BusMessage)> {
+        std::mem::take(&mut self.beyond)
+    }
+
+    /// Sends a message that another shard says.
+    pub fn pass_on(&mut self, to: ShardId, from: ShardId, message: BusMessage) -> bool {
         // Outboxes leave out the shard's own index.
         let index = to.0 as usize - usize::from(to.0 > self.own.0);
         let Some(outbox) = self.outboxes.get_mut(index).filter(|outbox| outbox.to == to) else {
             return false;
         };
         outbox.wake = true;
+        let parcel = (from, message);
         if outbox.overflow.is_empty() {
-            let Err(rtrb::PushError::Full(message)) = outbox.ring.push(message) else { return true };
-            outbox.overflow.push_back(message);
+            let Err(rtrb::PushError::Full(parcel)) = outbox.ring.push(parcel) else { return true };
+            outbox.overflow.push_back(parcel);
             return true;
         }
         if outbox.overflow.len() >= RING_OVERFLOW {
             return false;
         }
-        outbox.overflow.push_back(message);
+        outbox.overflow.push_back(parcel);
         true
     }
 
@@ -189,9 +214,9 @@ impl BusPort {
     pub fn flush(&mut self) -> bool {
         let mut waits = false;
         for outbox in &mut self.outboxes {
-            while let Some(message) = outbox.overflow.pop_front() {
-                if let Err(rtrb::PushError::Full(message)) = outbox.ring.push(message) {
-                    outbox.overflow.push_front(message);
+            while let Some(parcel) = outbox.overflow.pop_front() {
+                if let Err(rtrb::PushError::Full(parcel)) = outbox.ring.push(parcel) {
+                    outbox.overflow.push_front(parcel);
                     waits = true;
                     break;
                 }
@@ -209,14 +234,14 @@ impl BusPort {
         let mut left = budget;
         loop {
             let before = left;
-            for (from, inbox) in &mut self.inboxes {
+            for inbox in &mut self.inboxes {
                 for _ in 0..16 {
                     if left == 0 {
                         return true;
                     }
-                    let Ok(message) = inbox.pop() else { break };
+                    let Ok((from, message)) = inbox.pop() else { break };
                     left -= 1;
-                    each(*from, message);
+                    each(from, message);
                 }
             }
             if left == before {

@@ -26,6 +26,7 @@ use super::datagrams::{Datagrams, GENERATIONS};
 use super::generations::Generations;
 use super::hub::Hub;
 use super::pipe::Lobby;
+use crate::core::bus::BusMessage;
 use crate::core::io::Time;
 use crate::limits;
 use crate::ops::{Counters, ShardCounters};
@@ -93,8 +94,7 @@ impl<'a> Driver<'a> {
     ) -> io::Result<Self> {
         generations.register(io.registry(), GENERATIONS)?;
         hub.has_heir = generations.has_heir();
-        own.elders.set(gauge(generations.elders() as u64));
-        Ok(Self {
+        let mut driver = Self {
             io,
             hub,
             generations,
@@ -108,7 +108,9 @@ impl<'a> Driver<'a> {
             draining: false,
             stopping: false,
             forget_at: Time(0),
-        })
+        };
+        driver.tell_elders();
+        Ok(driver)
     }
 
     /// After a panic: what the shard keeps.
@@ -148,6 +150,12 @@ impl<'a> Driver<'a> {
         more |= self.hub.receive_websockets(now, limits::TURN_PIPES);
         self.hub.handle_timeout(instant, now);
         self.service(instant, now);
+        for (to, message) in self.hub.bus.take_beyond() {
+            // Nothing else is said to another process: its people do not meet those of this one.
+            if let BusMessage::Link(message) = message {
+                self.generations.tell(to, &message, now);
+            }
+        }
         self.generations.flush();
         more |= self.hub.bus.flush() | self.hub.websockets.lobby.flush();
         self.publish(now);

@@ -18,7 +18,7 @@ use super::cid::Generation;
 use super::clock::{Clock, unix_s};
 use super::datagrams::Datagrams;
 use super::driver::{Driver, Kept};
-use super::generations::Generations;
+use super::generations::{Generations, Place};
 use super::hub::{Hub, HubParts};
 use super::keys::QuicKeys;
 use super::pipe::{self, Doors, Listener, Lobby};
@@ -124,7 +124,12 @@ impl Engine {
             };
             // The first that is left of each elder's ends is this shard's.
             let ends = elders.iter_mut().map(|(generation, ends)| (*generation, ends.remove(0)));
-            let kept = Kept { port, lobby, generations: Generations::new(ends.collect()), resting };
+            let kept = Kept {
+                port,
+                lobby,
+                generations: Generations::new(Place { generation, shard: index as u8 }, ends.collect()),
+                resting,
+            };
             threads.push(
                 std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run(kept))?,
             );
@@ -272,7 +277,8 @@ impl ShardThread {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let (_, now) = self.clock.now();
-        let mut core = Shard::new(settings.core(self.id, shards), seed, now);
+        let mut core =
+            Shard::new(settings.core((self.id, shards, self.config.lineage.generation.0)), seed, now);
         core.set_unix_time(now, unix_s());
         Ok(Hub::new(HubParts {
             clock: self.clock,

@@ -7,6 +7,7 @@
 //! names; then sleep until [`Hub::deadline`] at most.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use super::line::Line;
 use super::pipe::Lobby;
 use super::vacated::{Vacated, remembers_address};
 use super::websocket::{WebSockets, is_websocket};
-use crate::core::bus::BusMessage;
+use crate::core::bus::{BusMessage, LinkMessage};
 use crate::core::io::{ShardId, Time};
 use crate::core::pause::Paused;
 use crate::core::shard::Shard;
@@ -213,6 +214,23 @@ impl Hub {
     /// What the operator has turned off (see `Shard::set_paused`).
     pub fn set_paused(&mut self, now: Time, paused: Paused) {
         self.core.set_paused(now, paused);
+        self.apply(now);
+    }
+
+    /// A shard of another process says something to one of this process, perhaps not this one.
+    pub fn handle_link_message(&mut self, now: Time, from: ShardId, to: ShardId, message: LinkMessage) {
+        let message = BusMessage::Link(message);
+        if to == self.core.place().0 {
+            self.handle_bus(now, from, message);
+        } else {
+            // Lost, like on any bus, if that shard is far behind.
+            self.bus.pass_on(to, from, message);
+        }
+    }
+
+    /// Other processes are gone, which are so many generations ahead (see `Shard::handle_processes_lost`).
+    pub fn handle_processes_lost(&mut self, now: Time, ahead: RangeInclusive<u8>) {
+        self.core.handle_processes_lost(now, ahead);
         self.apply(now);
     }
 

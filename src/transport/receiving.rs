@@ -10,7 +10,7 @@ use quinn_udp::RecvMeta;
 use super::admission::Received;
 use super::datagrams::GENERATIONS;
 use super::driver::{Driver, gauge, udp_transmit};
-use super::generations::Heard;
+use super::generations::{Heard, Place, Record, read_link};
 use crate::core::io::Time;
 use crate::limits;
 
@@ -18,6 +18,7 @@ impl Driver<'_> {
     /// There is nobody (any more) who reads instead of this process.
     pub(super) fn take_back(&mut self, now: Time) -> io::Result<()> {
         self.generations.take_back(self.io.registry(), GENERATIONS)?;
+        self.hub.handle_processes_lost(now, 1..=limits::ELDERS as u8);
         self.hub.take_back(now);
         self.io.rest(false);
         Ok(())
@@ -59,9 +60,9 @@ impl Driver<'_> {
         for _ in 0..limits::TURN_PASSED_MESSAGES {
             match self.generations.hear(self.io.registry()) {
                 None => return Ok(false),
-                Some(Heard::Datagrams(mut passed)) => {
-                    while let Some((payload, meta)) = passed.next_datagram() {
-                        self.handle_passed(instant, now, payload, &meta);
+                Some(Heard::Records(mut passed)) => {
+                    while let Some(record) = passed.next_record() {
+                        self.handle_record(instant, now, &record);
                     }
                     self.generations.done_with(passed);
                 }
@@ -69,10 +70,33 @@ impl Driver<'_> {
                     tracing::warn!("the newer process has gone; this one reads its sockets again");
                     self.take_back(now)?;
                 }
-                Some(Heard::ElderGone) => self.own.elders.set(gauge(self.generations.elders() as u64)),
+                Some(Heard::ElderGone(generation)) => {
+                    self.tell_elders();
+                    let gone = self.generations.name(Place { generation, shard: 0 }).ahead();
+                    self.hub.handle_processes_lost(now, gone..=gone);
+                }
             }
         }
         Ok(true)
+    }
+
+    fn handle_record(&mut self, instant: Instant, now: Time, record: &Record<'_>) {
+        match *record {
+            Record::Datagram(payload, ref meta) => self.handle_passed(instant, now, payload, meta),
+            Record::Link { from, to, message } if to.generation == self.generations.own().generation => {
+                let Some(message) = read_link(message, now) else { return };
+                let (from, to) = (self.generations.name(from), self.generations.name(to));
+                self.hub.handle_link_message(now, from, to, message);
+            }
+            Record::Link { from, to, message } => self.generations.pass_link(from, to, message),
+        }
+    }
+
+    /// Which older processes there are, to those who have to know.
+    pub(super) fn tell_elders(&mut self) {
+        self.own.elders.set(gauge(self.generations.elders().len() as u64));
+        let name = |generation| self.generations.name(Place { generation, shard: 0 });
+        self.hub.core.set_elders(self.generations.elders().map(name).collect());
     }
 
     fn handle_passed(&mut self, instant: Instant, now: Time, payload: &[u8], meta: &RecvMeta) {

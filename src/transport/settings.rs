@@ -43,16 +43,17 @@ impl ShardSettings {
         let retry_above = self.retry_above.div_ceil(shards.into()) as usize;
         Admission {
             retry_above,
-            refuse_above: retry_above.saturating_mul(limits::HALF_OPEN_FACTOR),
+            refuse_above: retry_above.saturating_mul(limits::HALF_OPEN_FACTOR).max(limits::HALF_OPEN_LEAST),
             max_connections: self.max_sessions_of_one(shards) as usize + limits::EXTRA_CONNECTIONS,
         }
     }
 
     /// What the core of one of so many shards is told.
-    pub fn core(&self, id: ShardId, shards: u16) -> ShardConfig {
+    pub fn core(&self, (id, shards, generation): (ShardId, u16, u8)) -> ShardConfig {
         ShardConfig {
             id,
             shards,
+            generation,
             max_sessions: self.max_sessions_of_one(shards),
             limit_rates: self.limit_rates,
             resume_ms: self.retention.resume.as_millis() as u64,
@@ -69,12 +70,12 @@ impl ShardSettings {
 impl Hub {
     /// Takes over other settings; who is there stays.
     pub fn set(&mut self, settings: &ShardSettings) {
-        let (id, shards) = self.core.place();
+        let place @ (_, shards, _) = self.core.place();
         self.policy = Arc::clone(&settings.policy);
         self.admission = settings.admission(shards);
         self.buffer_cap = settings.shard_buffer_bytes;
         self.forget_ms = settings.forget_ms();
-        self.core.set_config(settings.core(id, shards));
+        self.core.set_config(settings.core(place));
     }
 }
 

@@ -192,6 +192,53 @@ fn a_move_sends_people_over_one_after_the_other_and_lets_chats_finish() {
     }
 }
 
+/// A connection to the newer process may resume a chat that goes on in the older one, and so may one to the newest after a
+/// second upgrade; an idle session starts afresh.
+#[test]
+fn a_chat_is_resumed_from_a_newer_process() {
+    let mut world = World::new(2);
+    let ([(a, hers), (b, his)], _) = world.couple([0, 1]);
+    let (_, idle) = world.join(0, None);
+    let newer = world.upgrade();
+    world.clients.values_mut().for_each(|client| client.frames.clear());
+    // On another shard than her session's, in the other process.
+    let again = world.open(newer + 1);
+    world.say(again, ControlKind::Hello, &json!({"v": 1, "resume": hers["session"]}));
+    let welcome = world.last(again, 0x41);
+    assert_eq!((&welcome["resumed"], &welcome["chat"]["stranger"]), (&json!(true), &json!("here")));
+    assert_eq!(
+        world.last(again, 0x47),
+        json!({"within_ms": 60_000}),
+        "the older process goes away all the same"
+    );
+    world.expect_closed(a, CloseCode::Done);
+    let chat = ChatId(welcome["chat"]["chat"].as_u64().unwrap() as u32);
+    assert_eq!(world.expect(b, 0x45)["new_chat"], chat.0);
+    world.text(again, chat, b"here I am");
+    world.text(b, chat, b"good");
+    assert_eq!((world.texts(b), world.texts(again)), (vec![b"here I am".to_vec()], vec![b"good".to_vec()]));
+
+    let newest = world.upgrade();
+    let other = world.open(newest);
+    world.say(other, ControlKind::Hello, &json!({"v": 1, "resume": his["session"]}));
+    let welcome = world.last(other, 0x41);
+    let chat = ChatId(welcome["chat"]["chat"].as_u64().unwrap() as u32);
+    world.text(other, chat, b"me too");
+    assert_eq!(
+        world.texts(again),
+        [b"me too"],
+        "from the newest process by the oldest to the one in between"
+    );
+
+    let (_, fresh) = world.join(newest, idle["session"].as_str());
+    assert_eq!(fresh["resumed"], false);
+    // When the oldest is gone its chats are, and whoever had one starts afresh.
+    let now = world.now;
+    world.shards[usize::from(newest)].handle_processes_lost(now, 254..=254);
+    world.settle();
+    world.expect_closed(other, CloseCode::Internal);
+}
+
 /// The newer process is gone before the older one: there is nowhere to go.
 #[test]
 fn a_move_without_a_goal_is_a_drain() {

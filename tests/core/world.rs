@@ -184,11 +184,12 @@ impl World {
                 return;
             }
             for (from, to, message) in std::mem::take(&mut self.bus) {
-                let relayed = self.shards[to.0 as usize].handle_bus(self.now, from, message);
-                while let Some(output) = self.shards[to.0 as usize].poll_output() {
-                    self.output(to.0, output);
+                let (from, to) = self.route(from, to);
+                let relayed = self.shards[to as usize].handle_bus(self.now, from, message);
+                while let Some(output) = self.shards[to as usize].poll_output() {
+                    self.output(to, output);
                 }
-                self.act(to.0, relayed);
+                self.act(to, relayed);
             }
         }
     }
@@ -214,6 +215,34 @@ impl World {
     pub fn deliver(&mut self, from: u16, messages: Vec<(ShardId, BusMessage)>) {
         self.bus.extend(messages.into_iter().map(|(to, message)| (ShardId(from), to, message)));
         self.settle();
+    }
+
+    /// How the receiver calls the sender, and its place in this world. The shards of a newer process stand behind those of the
+    /// one before.
+    fn route(&self, from: ShardId, to: ShardId) -> (ShardId, u16) {
+        let (_, shards, generation) = self.shards[usize::from(from.0)].place();
+        let receiver = generation.wrapping_add(to.ahead());
+        let name = ShardId::of_process(generation.wrapping_sub(receiver), (from.0 % shards) as u8);
+        (name, u16::from(receiver) * shards + u16::from(to.index()))
+    }
+
+    /// A newer process takes over; the number of its first shard.
+    pub fn upgrade(&mut self) -> u16 {
+        let (now, first) = (self.now, self.shards.len() as u16);
+        let (_, shards, _) = self.shards[0].place();
+        let generation = (first / shards) as u8;
+        for index in 0..shards {
+            let config = ShardConfig { id: ShardId(index), shards, generation, ..ShardConfig::default() };
+            let mut shard = Shard::new(config, [(first + index) as u8; 32], now);
+            let elders = (1..=generation).map(|behind| ShardId::of_process(behind.wrapping_neg(), 0));
+            shard.set_elders(elders.collect());
+            self.shards.push(shard);
+        }
+        for shard in &mut self.shards[usize::from(first - shards)..usize::from(first)] {
+            shard.begin_move(now, 60_000);
+        }
+        self.settle();
+        first
     }
 
     fn act(&mut self, shard: u16, relayed: Relayed) {

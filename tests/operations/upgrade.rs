@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -73,8 +74,9 @@ impl Service {
         self.ids.push(id.to_owned());
     }
 
+    /// Sends a signal, unless the process has gone.
     fn signal(id: &str, signal: &str) {
-        assert!(Command::new("kill").args([signal, id]).status().expect("kill").success());
+        Command::new("kill").args([signal, id]).stderr(Stdio::null()).status().expect("kill");
     }
 
     /// Whether a process lives: one that has ended and was not waited for does not.
@@ -109,6 +111,18 @@ async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "in time");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Person {
+    /// The stranger is back; the new number of the chat. That they were away may have been told before.
+    async fn expect_back(&mut self) -> u32 {
+        let mut peer = self.expect(PEER).await;
+        if peer["state"] == "away" {
+            peer = self.expect(PEER).await;
+        }
+        assert_eq!(peer["state"], "back");
+        peer["new_chat"].as_u64().expect("a number") as u32
     }
 }
 
@@ -178,6 +192,86 @@ async fn three_upgrades_cut_nobody_off() {
     Service::until_ended(ids.last().expect("the newest")).await;
 }
 
+/// A newcomer chooses the ID of their first packets at random. Those that look as if the older process had made them have to reach
+/// the newer one all the same, also when the newcomer has to prove their address, with an ID that the server makes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_whose_id_looks_like_an_older_process_s_gets_in() {
+    for retry_above in [1_000, 0] {
+        let mut service =
+            Service::start(&format!("shards = 2\ndrain_seconds = 60\nretry_above = {retry_above}\n"));
+        let world = service.world();
+        let (mut ada, mut ben, chat) = world.chat().await;
+        service.upgrade();
+        ada.expect(DRAIN).await;
+        ben.expect(DRAIN).await;
+        let url: url::Url = world.url().parse().expect("a URL");
+        for number in 0..4 {
+            let mut config = client_config();
+            // The third byte is the generation; the first two decide on the shard.
+            let id = [number, number, 0, 1, 2, 3, 4, 5];
+            config.initial_dst_cid_provider(Arc::new(move || quinn::ConnectionId::new(&id)));
+            let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a port");
+            let client = web_transport_quinn::Client::new(endpoint.clone(), config);
+            let session = client.connect(url.clone()).await.expect("a session");
+            let mut newcomer = Person::new(session, endpoint).await;
+            newcomer.hello().await;
+            newcomer.find(json!({"n": 1, "mode": "video", "interests": [number.to_string()]})).await;
+            newcomer.expect(WAITING).await;
+        }
+        talk(&mut ada, &mut ben, chat, "undisturbed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_is_resumed_on_a_connection_to_a_newer_process() {
+    let mut service = Service::start("shards = 2\ndrain_seconds = 60\n");
+    let world = service.world();
+    let (mut ada, mut ben, _) = world.chat().await;
+    service.upgrade();
+    ada.expect(DRAIN).await;
+    ben.expect(DRAIN).await;
+    // Ada's network changes so that her connection is lost, not moved. Her chat is in the older process.
+    let token = std::mem::take(&mut ada.token);
+    ada = world.person().await;
+    let welcome = ada.resume(&token).await;
+    assert_eq!((&welcome["resumed"], &welcome["chat"]["stranger"]), (&json!(true), &json!("here")));
+    ada.expect(DRAIN).await;
+    let chat = ben.expect_back().await;
+    assert_eq!(welcome["chat"]["chat"], chat);
+    for word in ["again", "and again"] {
+        talk(&mut ada, &mut ben, chat, word).await;
+    }
+    // A large frame, whole.
+    let large = vec![7; 30_000];
+    ben.relay(SIGNAL, chat, &large).await;
+    assert_eq!(ada.expect_relayed(SIGNAL, chat).await, large);
+
+    // After another upgrade it is Ben. Three processes have a part in their chat.
+    service.upgrade();
+    let token = std::mem::take(&mut ben.token);
+    ben = world.person().await;
+    let welcome = ben.resume(&token).await;
+    ben.expect(DRAIN).await;
+    let chat = ada.expect_back().await;
+    assert_eq!(welcome["chat"]["chat"], chat);
+    talk(&mut ada, &mut ben, chat, "three").await;
+
+    // The process in between goes: Ada's connection with it. She comes back to the newest.
+    let between = service.ids.remove(1);
+    Service::signal(&between, "-KILL");
+    Service::until_ended(&between).await;
+    let token = std::mem::take(&mut ada.token);
+    ada = world.person().await;
+    assert_eq!(ada.resume(&token).await["resumed"], true);
+    ada.expect(DRAIN).await;
+    let chat = ben.expect_back().await;
+    talk(&mut ada, &mut ben, chat, "still").await;
+    ada.raw(LEAVE, b"").await;
+    assert_eq!(ben.expect(ENDED).await["why"], "left");
+    drop((ada, ben));
+    Service::until_ended(&service.ids[0].clone()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_that_cannot_be_is_told_in_words_and_changes_nothing() {
     const SETTINGS: &str = "shards = 2\ndrain_seconds = 60\n";
@@ -242,12 +336,12 @@ async fn if_the_newer_process_dies_the_older_one_reads_its_sockets_again() {
         // The newest goes, then the one before it: the oldest is left, and reads.
         while service.ids.len() > 1 {
             let id = service.ids.pop().expect("the newest");
-            Service::signal(&id, signal);
-            // The second signal stops at once those who wait for their chats.
-            if signal == "-TERM" {
+            // A second SIGTERM stops at once those who wait for their chats; two at once are one.
+            until(|| {
                 Service::signal(&id, signal);
-            }
-            Service::until_ended(&id).await;
+                !Service::lives(&id)
+            })
+            .await;
             chats.truncate(service.ids.len());
             for (ada, ben, chat) in &mut chats {
                 talk(ada, ben, *chat, "after").await;

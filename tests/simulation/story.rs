@@ -152,7 +152,7 @@ fn greet(world: &mut World, client: usize, coverage: &mut Coverage) -> Result<()
     let text = world.clients[client].token.clone();
     let text = text.filter(|_| world.random.percent(85));
     let token = text.as_deref().and_then(Token::decode);
-    let home = token.as_ref().map(|token| token.shard.0);
+    let home = token.as_ref().map(|token| u16::from(token.shard));
     let random_shard = world.random.below(u64::from(world.profile.shards)) as u16;
     let shard = home.filter(|_| world.random.percent(60)).unwrap_or(random_shard);
     if text.is_none() {
@@ -284,7 +284,7 @@ fn change_mind(world: &mut World, client: usize) -> Result<(), String> {
     let Some(token) = Token::decode(&text).filter(|_| world.profile.shards > 1) else { return Ok(()) };
     world.close(client)?;
     let others = u64::from(world.profile.shards) - 1;
-    let elsewhere = (token.shard.0 + 1 + world.random.below(others) as u16) % world.profile.shards;
+    let elsewhere = (u16::from(token.shard) + 1 + world.random.below(others) as u16) % world.profile.shards;
     world.open(client, elsewhere)?;
     hello(world, client, Some(text.clone()))?;
     let us = world.random.below(world.profile.delay_us);
@@ -293,8 +293,8 @@ fn change_mind(world: &mut World, client: usize) -> Result<(), String> {
         return Ok(());
     }
     world.close(client)?;
-    world.open(client, token.shard.0)?;
-    world.clients[client].must_resume = world.must_resume(client, token.shard.0);
+    world.open(client, u16::from(token.shard))?;
+    world.clients[client].must_resume = world.must_resume(client, u16::from(token.shard));
     hello(world, client, Some(text))
 }
 

@@ -132,7 +132,7 @@ impl World {
     /// Whether a client that presents its token at this shard has to get its session back.
     pub fn must_resume(&self, client: usize, shard: u16) -> bool {
         let client = &self.clients[client];
-        let home = client.token.as_deref().and_then(Token::decode).map(|token| token.shard.0);
+        let home = client.token.as_deref().and_then(Token::decode).map(|token| u16::from(token.shard));
         // The home may have lost a connection on another shard three heartbeats before its client noticed.
         let fresh = self.now.ms_since(client.lost_at) + SILENCE_MS + 500 < RESUME_S * 1_000;
         home == Some(shard) && fresh && !client.strayed && client.life == self.lives[shard as usize]
@@ -369,7 +369,7 @@ impl World {
         if let Parcel::Server(0x41, _) = parcel {
             let home =
                 client.token.as_deref().and_then(Token::decode).ok_or("WELCOME without a token")?.shard;
-            client.life = self.lives[home.0 as usize];
+            client.life = self.lives[usize::from(home)];
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 use quinn_udp::RecvMeta;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::wire;
+use super::wire::{self, Place};
 use crate::limits::{PASSED_MESSAGE_BYTES, SOCKET_BUFFER_BYTES};
 
 /// The other process has gone.
@@ -62,11 +62,20 @@ impl End {
 
     /// Adds a datagram to what leaves with the next [`End::flush`]; what is full leaves at once.
     pub fn push(&mut self, payload: &[u8], meta: &RecvMeta) -> Result<(), Gone> {
-        if self.out.len() + wire::HEAD_BYTES + payload.len() > PASSED_MESSAGE_BYTES {
-            self.flush()?;
-        }
-        wire::write(&mut self.out, payload, meta);
+        self.make_room(wire::DATAGRAM_HEAD_BYTES + payload.len())?;
+        wire::write_datagram(&mut self.out, payload, meta);
         Ok(())
+    }
+
+    /// The same for a message of a link.
+    pub fn push_link(&mut self, from: Place, to: Place, message: &[u8]) -> Result<(), Gone> {
+        self.make_room(wire::LINK_HEAD_BYTES + message.len())?;
+        wire::write_link(&mut self.out, from, to, message);
+        Ok(())
+    }
+
+    fn make_room(&mut self, record_bytes: usize) -> Result<(), Gone> {
+        if self.out.len() + record_bytes > PASSED_MESSAGE_BYTES { self.flush() } else { Ok(()) }
     }
 
     /// Sends what has come together.
@@ -131,7 +140,7 @@ mod tests {
         while let Some(length) = other.receive(&mut buffer).expect("somebody there") {
             messages += 1;
             let mut bytes = &buffer[..length];
-            while let Some((payload, _)) = wire::read(&mut bytes) {
+            while let Some(wire::Record::Datagram(payload, _)) = wire::read(&mut bytes) {
                 assert_eq!(payload, [next; 1_200]);
                 next += 1;
             }

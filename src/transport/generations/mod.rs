@@ -12,10 +12,12 @@
 //! ```
 //!
 //! A newcomer's own random ID may look like an elder's; the elder alone knows whom it serves, so it gives back what it does not
-//! know. If the reader goes away, for whatever reason, the one before it sees the end of the way to it and reads the
+//! know. A session of an elder may be resumed on a connection of the reader: the two ends of such a link talk over the same way.
+//! If the reader goes away, for whatever reason, the one before it sees the end of the way to it and reads the
 //! sockets again itself; so that those before that one do not, it keeps the ways to them for as long as it lives.
 
 mod end;
+mod links;
 mod wire;
 
 use std::io;
@@ -25,8 +27,12 @@ use mio::{Registry, Token};
 use quinn_udp::RecvMeta;
 
 pub use end::{End, Gone, pair};
+pub use links::read as read_link;
+pub use wire::{Place, Record};
 
 use super::cid::{self, Generation};
+use crate::core::bus::LinkMessage;
+use crate::core::io::{ShardId, Time};
 use crate::limits::{PASSED_MESSAGE_BYTES, RECV_SLOT_BYTES};
 
 /// An older process that still has connections.
@@ -39,6 +45,7 @@ struct Elder {
 /// One shard's ways to the same shard of other processes.
 #[derive(Debug)]
 pub struct Generations {
+    own: Place,
     elders: Vec<Elder>,
     /// The process that reads the sockets instead of this one.
     heir: Option<End>,
@@ -50,15 +57,15 @@ pub struct Generations {
 
 /// What another process says.
 pub enum Heard {
-    /// Here are datagrams. Goes back by [`Generations::done_with`].
-    Datagrams(Passed),
+    /// Datagrams, and messages of links. Goes back by [`Generations::done_with`].
+    Records(Passed),
     /// The reader has gone: [`Generations::take_back`] is due.
     HeirGone,
     /// An elder has gone: its last connection is over.
-    ElderGone,
+    ElderGone(Generation),
 }
 
-/// Datagrams that another process passed on.
+/// What another process passed on.
 pub struct Passed {
     buffer: Box<[u8]>,
     at: usize,
@@ -66,8 +73,8 @@ pub struct Passed {
 }
 
 impl Passed {
-    /// The next datagram, and whence it came.
-    pub fn next_datagram(&mut self) -> Option<(&[u8], RecvMeta)> {
+    /// The next of what it holds.
+    pub fn next_record(&mut self) -> Option<Record<'_>> {
         let mut bytes = self.buffer.get(self.at..self.end)?;
         let before = bytes.len();
         let read = wire::read(&mut bytes);
@@ -77,10 +84,10 @@ impl Passed {
 }
 
 impl Generations {
-    /// The ways to these elders.
-    pub fn new(elders: Vec<(Generation, OwnedFd)>) -> Self {
+    /// The ways from a shard to the same shard of these elders.
+    pub fn new(own: Place, elders: Vec<(Generation, OwnedFd)>) -> Self {
         let elders = elders.into_iter().map(|(generation, end)| Elder { generation, end: End::new(end) });
-        Self { elders: elders.collect(), heir: None, ready: true, buffer: Box::default() }
+        Self { own, elders: elders.collect(), heir: None, ready: true, buffer: Box::default() }
     }
 
     /// Tells `registry` to end its poll's sleep, by events of `token`, when something comes from those that are listened to:
@@ -98,9 +105,14 @@ impl Generations {
         ends.for_each(|end| end.deregister(registry));
     }
 
-    /// How many older processes still have connections.
-    pub fn elders(&self) -> usize {
-        self.elders.len()
+    /// Older processes that still have connections.
+    pub fn elders(&self) -> impl ExactSizeIterator<Item = Generation> + '_ {
+        self.elders.iter().map(|elder| elder.generation)
+    }
+
+    /// Which shard of which process this is.
+    pub fn own(&self) -> Place {
+        self.own
     }
 
     /// Whether another process reads.
@@ -153,6 +165,30 @@ impl Generations {
         }
     }
 
+    /// Says something of a link to a shard of another process. As on any bus it may be lost.
+    pub fn tell(&mut self, to: ShardId, message: &LinkMessage, now: Time) {
+        let mut bytes = Vec::new();
+        links::write(&mut bytes, message, now);
+        let generation = Generation(self.own.generation.0.wrapping_add(to.ahead()));
+        self.pass_link(self.own, Place { generation, shard: to.index() }, &bytes);
+    }
+
+    /// Passes a message on to the process that it is for, by way of the reader, which knows them all.
+    pub fn pass_link(&mut self, from: Place, to: Place, message: &[u8]) {
+        let elder = self.elders.iter_mut().find(|elder| elder.generation == to.generation);
+        let way = self.heir.as_mut().or_else(|| elder.map(|elder| &mut elder.end));
+        if let Some(way) = way {
+            // One that has gone is noticed when it is next listened to.
+            let _ = way.push_link(from, to, message);
+        }
+    }
+
+    /// How the core of this shard calls a shard of another process.
+    pub fn name(&self, place: Place) -> ShardId {
+        let ahead = place.generation.0.wrapping_sub(self.own.generation.0);
+        ShardId::of_process(ahead, place.shard)
+    }
+
     /// At the end of a turn: sends what has come together.
     pub fn flush(&mut self) {
         let ends = self.elders.iter_mut().map(|elder| &mut elder.end).chain(&mut self.heir);
@@ -189,8 +225,9 @@ impl Generations {
                     Ok(Some(end)) => return Some(self.passed(end)),
                     Ok(None) => {}
                     Err(Gone) => {
-                        self.elders.swap_remove(index).end.deregister(registry);
-                        return Some(Heard::ElderGone);
+                        let mut elder = self.elders.swap_remove(index);
+                        elder.end.deregister(registry);
+                        return Some(Heard::ElderGone(elder.generation));
                     }
                 }
             }
@@ -200,10 +237,10 @@ impl Generations {
     }
 
     fn passed(&mut self, end: usize) -> Heard {
-        Heard::Datagrams(Passed { buffer: std::mem::take(&mut self.buffer), at: 0, end })
+        Heard::Records(Passed { buffer: std::mem::take(&mut self.buffer), at: 0, end })
     }
 
-    /// The datagrams have been taken.
+    /// All of it has been taken.
     pub fn done_with(&mut self, passed: Passed) {
         self.buffer = passed.buffer;
     }
