@@ -49,7 +49,7 @@ fn the_core_stands_its_seeds() {
 fn a_seed_leads_through_a_whole_session() {
     let seed = include_bytes!("../fuzz/seeds/h3_session/a-whole-session");
     let seen = harness::h3_session::seen(seed).join(" ");
-    for part in ["SessionOpened", "channel", "SessionClosed { code: 1, reason: b\"bye\" }"] {
+    for part in ["SessionOpened", "channel", "SessionClosed { code: 1, reason: 3 bytes }"] {
         assert!(seen.contains(part), "{seen}");
     }
 }
