@@ -4,6 +4,7 @@ import { AnonCam, AnonCamError } from '../../src/index.js';
 import { clearConversation, enableInput, setUpConversation, showDelivered, showMessage, showTyping } from './conversation.js';
 import { closeDialog, dialogOpen, openMore, openReport } from './dialogs.js';
 import { $, announce, showView } from './dom.js';
+import { Hints } from './hints.js';
 import { t } from './i18n.js';
 import { forgetWishes, setUpLanding } from './landing.js';
 import { showNotices } from './notices.js';
@@ -36,6 +37,7 @@ export class App {
   #inputSinceMatch = false;
   #withoutInput = 0;
   #timers = new Set();
+  #hints = new Hints();
   #detached = false;
   /** Whether an ending was already shown in other words than `ended` has. */
   #told = false;
@@ -188,7 +190,7 @@ export class App {
     cam.on('message', ({ text }) => showMessage(text));
     cam.on('delivered', ({ id }) => showDelivered(id));
     cam.on('typing', ({ on }) => showTyping(on));
-    cam.on('stranger', ({ state }) => this.#aside(t(state === 'away' ? 'stranger_away' : 'stranger_back'), state === 'away'));
+    cam.on('stranger', ({ state }) => this.#stranger(state));
     cam.on('connection', ({ state }) => this.#connection(state));
     cam.on('detached', () => this.#textOff());
     cam.on('warning', ({ fault }) => this.#warned(fault));
@@ -214,41 +216,43 @@ export class App {
     enableInput(true);
     const text = shared.length > 0 ? t('shared', { list: listWords(shared) }) : t('say_hello');
     showStatus(t('matched'), this.#wishes.mode === 'video' ? `${shared.length > 0 ? `${text} · ` : ''}${t('video_connecting')}` : text);
-    this.#sharedWords = shared.length > 0 ? text : '';
+    this.#hints.begin(shared.length > 0 ? text : '');
     this.#video?.enterChat();
     showTitle(true);
     if (this.#settings.sound) void import('./sound.js').then(({ chime }) => chime()).catch(() => {});
-    if (this.#wishes.mode === 'text') $('text').focus({ preventScroll: true });
+    // In video Enter does nothing until the picture is there and can be shown.
+    $(this.#wishes.mode === 'text' ? 'text' : 'status-title').focus({ preventScroll: true });
   }
-  #sharedWords = '';
 
-  /** @param {string} words @param {boolean} stays */
-  #aside(words, stays) {
-    showHint(words);
-    if (!stays) this.#later(4_000, () => document.body.dataset.phase === 'chat' && !this.#detached && showHint(this.#sharedWords));
+  /** @param {'away'|'back'} state */
+  #stranger(state) {
+    this.#hints.trouble('stranger', state === 'away' ? t('stranger_away') : '');
+    if (state === 'back') this.#hints.mention(t('stranger_back'));
   }
 
   /** @param {import('../../src/index.js').AnonCamEvents['connection']['state']} state */
   #connection(state) {
     if (document.body.dataset.phase === 'searching' && state !== 'down') showHint(t(state === 'proving' ? 'proving' : 'connecting'));
     else if (document.body.dataset.phase !== 'chat' || this.#detached) return;
-    else if (state === 'reconnecting') this.#aside(t('reconnecting'), true);
-    else if (state === 'up') this.#aside(t('reconnected'), false);
+    else if (state === 'reconnecting') this.#hints.trouble('connection', t('reconnecting'));
+    else if (state === 'up') {
+      this.#hints.trouble('connection');
+      this.#hints.mention(t('reconnected'));
+    }
   }
 
   /** @param {'connected'|'interrupted'|'failed'} state */
   #videoState(state) {
     this.#video?.showConnection(state);
-    if (this.#detached) return;
-    if (state === 'connected') showHint(this.#sharedWords);
-    else if (state === 'interrupted') this.#aside(t('video_interrupted'), true);
-    else this.#aside(t(this.#video?.hidden ? 'video_failed_hidden' : 'video_failed'), true);
+    if (state === 'connected') this.#hints.trouble('video');
+    else if (state === 'interrupted') this.#hints.trouble('video', t('video_interrupted'));
+    else this.#hints.trouble('video', t(this.#video?.hidden ? 'video_failed_hidden' : 'video_failed'));
   }
 
   #textOff() {
     this.#detached = true;
     enableInput(false, t('text_off_short'));
-    showHint(t('text_off'));
+    this.#hints.trouble('text', t('text_off'));
     showReportable(false);
   }
 
@@ -263,7 +267,8 @@ export class App {
     if (why === 'self' || why === 'warning' || this.#told) return;
     const auto = this.#settings.autoNext && !document.hidden;
     const stopped = auto && !this.#inputSinceMatch && this.#withoutInput >= AUTO_NEXT_MAX - 1;
-    const text = t(stopped ? 'autonext_off' : auto ? 'autonext_in' : 'over_text');
+    const oneKey = matchMedia('(pointer: coarse)').matches ? '' : t('over_text');
+    const text = stopped ? t('autonext_off') : auto ? t('autonext_in') : oneKey;
     this.#over(t(`over_${why}`), text);
     if (auto && !stopped) this.#later(AUTO_NEXT_MS, () => !document.hidden && !dialogOpen() && this.search());
   }
@@ -273,6 +278,7 @@ export class App {
    * @param {string} text
    */
   #over(title, text) {
+    this.#hints.end();
     this.#video?.leaveChat();
     showTyping(false);
     enableInput(false);
@@ -344,7 +350,7 @@ export class App {
     }
     this.#escapedAt = performance.now();
     announce(t('esc_again'));
-    this.#aside(t('esc_again'), false);
+    this.#hints.mention(t('esc_again'));
   }
 
   /**
@@ -360,6 +366,7 @@ export class App {
   }
 
   #clearTimers() {
+    this.#hints.end();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
   }

@@ -28,6 +28,7 @@ export function showPhase(phase, mode) {
  * @param {Action[]} [actions] the first gets the focus when the old focus is gone
  */
 export function showStatus(title, text = '', actions = []) {
+  $('status').removeAttribute('data-calm');
   $('status-title').textContent = title;
   $('status-text').textContent = text;
   const buttons = actions.map(({ label, run, kind }, index) => button(label, run, kind ?? (index === 0 ? 'primary' : 'quiet')));
@@ -35,8 +36,12 @@ export function showStatus(title, text = '', actions = []) {
   buttons[0]?.focus();
 }
 
-/** @param {string} text under the title */
-export function showHint(text) {
+/**
+ * @param {string} text under the title
+ * @param {boolean} [calm] nothing is amiss: over a picture it goes when it has been read
+ */
+export function showHint(text, calm = false) {
+  $('status').toggleAttribute('data-calm', calm);
   if ($('status-text').textContent !== text) $('status-text').textContent = text;
 }
 

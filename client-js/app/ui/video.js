@@ -10,6 +10,14 @@ import { showBadge } from './stage.js';
 
 /** @typedef {{camera: boolean, microphone: boolean}} MediaState */
 
+// The looks first, so that nothing of video is seen without them.
+const looks = el('link', { rel: 'stylesheet', href: '/video.css' });
+await new Promise((resolve, reject) => {
+  looks.onload = resolve;
+  looks.onerror = reject;
+  document.head.append(looks);
+});
+
 export class Video {
   #media = new LocalMedia();
   #remote = $('remote', HTMLVideoElement);
@@ -131,7 +139,9 @@ export class Video {
   showStranger(stream) {
     if (this.#remote.srcObject !== stream) this.#remote.srcObject = stream;
     void this.#remote.play().catch(() => {});
-    if (this.#veiled) $('veil').hidden = false;
+    if (!this.#veiled || !$('veil').hidden) return;
+    $('veil').hidden = false;
+    if (document.activeElement !== $('text')) $('veil').focus({ preventScroll: true });
   }
 
   /** @param {MediaState} theirs */
@@ -147,6 +157,7 @@ export class Video {
 
   #unveil() {
     this.#veiled = false;
+    $('stage').toggleAttribute('data-unveiled', true);
     this.#remote.classList.remove('veiled');
     this.#remote.muted = false;
     $('veil').hidden = true;
@@ -161,6 +172,7 @@ export class Video {
   }
 
   #clearStranger() {
+    $('stage').removeAttribute('data-unveiled');
     this.#remote.srcObject = null;
     this.#remote.muted = true;
     this.#remote.classList.add('veiled');
