@@ -43,10 +43,12 @@ test('video between two Chromium pages: pixels arrive, veiled and muted until a 
   await ann.click('#veil');
   assert.deepEqual(await ann.evaluate(veiled), { veiled: false, muted: false });
   assert.deepEqual(await ben.evaluate(veiled), { veiled: true, muted: true });
-  await ann.until(() => document.getElementById('badges').textContent.includes('direct'), 'the badge says direct');
+  await ann.until(() => /direct.*connection/.test(document.getElementById('badges').textContent), 'badges say how the video travels, and how well');
   await talk(ann, ben);
   await ann.click('#camera');
   await ben.until(() => document.getElementById('badges').textContent.includes('camera is off'), 'the stranger sees that the camera is off');
+  await ann.click('#microphone');
+  await ben.until(() => document.getElementById('badges').textContent.includes('Muted'), 'the stranger sees that the microphone is off');
   await ann.click('#stop');
   await ann.until(() => document.getElementById('self').srcObject === null, 'the own camera is off');
   await ben.phase('over');
@@ -84,11 +86,32 @@ test('Esc twice is next; once is not, nor too soon after a match', async () => {
   await ann.page.keyboard.press('Escape');
   await talk(ann, ben);
   await ann.page.waitForTimeout(700); // The guard against a late tap is a time, so time has to pass.
+  await ann.evaluate(() => {
+    for (let press = 0; press < 2; press += 1) document.getElementById('text').dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', isComposing: true, bubbles: true }));
+  });
+  await talk(ann, ben, 'an input method was closed');
   await ann.page.keyboard.press('Escape');
   await ann.until(() => document.getElementById('status-text').textContent.includes('Esc again'), 'a hint');
   await ann.page.keyboard.press('Escape');
   await ann.phase('searching');
   await ben.phase('over');
+});
+
+test('another language in mid-chat: everything that is said changes, and the chat goes on', async () => {
+  const [ann, ben] = [await inChromium('Ann'), await inFirefox('Ben')];
+  await ann.startText({ interests: ['jazz'] });
+  await ben.startText({ interests: ['jazz'] });
+  await talk(ann, ben);
+  await ann.page.selectOption('#language', 'de');
+  await ann.until(() => document.documentElement.lang === 'de' && document.getElementById('status-title').textContent === 'Jemand ist da', 'the title');
+  assert.deepEqual(await ann.evaluate(() => ['status-text', 'stop', 'next'].map((id) => document.getElementById(id).textContent.replace(' Esc Esc', ''))), ['Ihr mögt beide jazz', 'Stopp', 'Weiter']);
+  await talk(ann, ben, 'still here');
+  await ben.click('#stop');
+  await ann.phase('over');
+  assert.equal((await ann.state()).title, 'Dein Gegenüber ist gegangen.');
+  await ann.page.selectOption('#language', 'es');
+  await ann.until(() => document.getElementById('status-title').textContent === 'La otra persona se fue.' && document.querySelector('#actions button').textContent === 'Siguiente', 'the ending, too');
+  await clean(ann, ben);
 });
 
 test('a closed page: the stranger learns of it', async () => {

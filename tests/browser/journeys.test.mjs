@@ -246,6 +246,20 @@ test('nothing connects before the tick, and under 18 is a dead end', async () =>
   assert.deepEqual(asked, []);
 });
 
+test('leaving by a link ends the chat; Back brings the first page, and nothing of what was said', async () => {
+  const [ann, ben] = [await world.inChromium('Ann'), await world.inFirefox('Ben')];
+  for (const person of [ann, ben]) await person.startText();
+  await talk(ann, ben, 'a secret');
+  await ann.page.goto(`${world.server.origin}/rules`);
+  await ben.phase('over');
+  await ben.click('#actions .primary');
+  await ben.phase('searching');
+  await ann.page.goBack();
+  await ann.until(() => document.querySelector('#langs button') !== null && document.body.dataset.view === 'landing', 'the first page');
+  assert.equal(await ann.evaluate(() => document.documentElement.innerHTML.includes('a secret')), false);
+  await clean(ann, ben);
+});
+
 test('Back means Stop: the chat ends, the first page is there, and nothing is left', async () => {
   const [ann, ben] = [await world.inChromium('Ann'), await world.inChromium('Ben')];
   await ann.startText({ interests: ['secrets'] });

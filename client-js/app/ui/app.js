@@ -5,7 +5,7 @@ import { clearConversation, enableInput, setUpConversation, showDelivered, showM
 import { closeDialog, dialogOpen, openMore, openReport } from './dialogs.js';
 import { $, announce, showView } from './dom.js';
 import { Hints } from './hints.js';
-import { t } from './i18n.js';
+import { put, t } from './i18n.js';
 import { forgetWishes, setUpLanding } from './landing.js';
 import { showNotices } from './notices.js';
 import { showBadge, showHint, showPhase, showReportable, showStatus, showTitle } from './stage.js';
@@ -82,7 +82,7 @@ export class App {
       this.#video ??= new Video({ changed: (stream, state) => this.#cam?.useMedia(stream, state) });
       this.#video.setUp((hidden) => this.#startVideo(hidden), () => history.back());
     } catch {
-      this.#problem('error_site', t('error_site_text'));
+      this.#failed(new AnonCamError('site'));
     }
   }
 
@@ -103,20 +103,18 @@ export class App {
     if (this.#wishes.mode === 'video' && this.#video) cam.useMedia(this.#video.stream, this.#video.state);
     document.body.dataset.problem = '';
     showTitle(false);
-    const hint = this.#wishes.strict ? t('search_strict') : '';
     cam.find(this.#wishes).catch(() => {}); // The `error` event tells.
     showPhase('searching', this.#wishes.mode);
     showReportable(cam.canReport);
-    showStatus(t('searching'), hint || t('connecting'));
-    const interests = this.#wishes.interests ?? [];
-    $('wishes-shown').textContent = interests.length > 0 ? t('your_interests', { list: listWords(interests) }) : '';
+    showStatus(() => t('searching'), () => t(this.#wishes.strict ? 'search_strict' : 'connecting'));
+    const { interests = [] } = this.#wishes;
+    put($('wishes-shown'), () => (interests.length > 0 ? t('your_interests', { list: listWords(interests) }) : ''));
     $('stop').focus();
   }
 
   /** The next stranger. */
   next() {
     if (performance.now() - this.#matchedAt < NEXT_GUARD_MS && document.body.dataset.phase === 'chat') return;
-    this.#inputSinceMatch = true;
     this.#withoutInput = 0;
     this.search();
   }
@@ -124,7 +122,7 @@ export class App {
   /** Ends what is on; the camera's light goes out. */
   stop() {
     this.#cam?.leave();
-    this.#stopped(t('stopped'), t('stopped_text'));
+    this.#stopped();
   }
 
   /** Back to the first view; nothing of the visit stays. */
@@ -147,20 +145,16 @@ export class App {
     showTitle(false);
   }
 
-  /**
-   * @param {string} title
-   * @param {string} text
-   */
-  #stopped(title, text) {
+  #stopped() {
     this.#clearTimers();
     clearConversation();
     this.#video?.stop();
     showTitle(false);
     showPhase('stopped', this.#wishes.mode);
     showReportable(this.#cam?.canReport ?? false);
-    showStatus(title, text, [
-      { label: t('start_again'), run: () => this.#again() },
-      { label: t('change'), run: () => history.back() },
+    showStatus(() => t('stopped'), () => t('stopped_text'), [
+      { label: 'start_again', run: () => this.#again() },
+      { label: 'change', run: () => history.back() },
     ]);
     this.#later(KEEP_AFTER_STOP_MS, () => {
       this.#cam?.close();
@@ -179,13 +173,12 @@ export class App {
     const cam = this.#makeCam();
     this.#cam = cam;
     cam.on('site', showNotices);
-    cam.on('waiting', ({ online, estimateMs }) => {
-      const words = [onlineWords(online)];
-      if (estimateMs !== null) words.push(t('estimate', { time: duration(estimateMs) }));
-      if (cam.over === 'websocket') words.push(t('via_websocket'));
-      if (this.#wishes.strict) words.push(t('search_strict'));
-      showHint(words.join(' · '));
-    });
+    cam.on('waiting', ({ online, estimateMs }) => showHint(() => [
+      onlineWords(online),
+      ...(estimateMs === null ? [] : [t('estimate', { time: duration(estimateMs) })]),
+      ...(cam.over === 'websocket' ? [t('via_websocket')] : []),
+      ...(this.#wishes.strict ? [t('search_strict')] : []),
+    ].join(' · ')));
     cam.on('matched', ({ shared }) => this.#matched(shared));
     cam.on('message', ({ text }) => showMessage(text));
     cam.on('delivered', ({ id }) => showDelivered(id));
@@ -200,23 +193,23 @@ export class App {
     cam.on('stream', ({ stream }) => this.#video?.showStranger(stream));
     cam.on('media', (state) => this.#video?.showTheirs(state));
     cam.on('video', ({ state }) => this.#videoState(state));
-    cam.on('path', ({ relayed, hidden }) => showBadge('path', t(hidden ? 'badge_hidden' : relayed ? 'badge_relayed' : 'badge_direct')));
-    cam.on('quality', ({ quality }) => showBadge('quality', t(`quality_${quality}`), quality));
+    cam.on('path', ({ relayed, hidden }) => showBadge('path', () => t(hidden ? 'badge_hidden' : relayed ? 'badge_relayed' : 'badge_direct')));
+    cam.on('quality', ({ quality }) => showBadge('quality', () => t(`quality_${quality}`), quality));
     return cam;
   }
 
   /** @param {string[]} shared */
   #matched(shared) {
     this.#matchedAt = performance.now();
-    this.#withoutInput = this.#inputSinceMatch ? 0 : this.#withoutInput + 1;
     this.#inputSinceMatch = false;
     this.#told = false;
     showPhase('chat', this.#wishes.mode);
     showReportable(true);
     enableInput(true);
-    const text = shared.length > 0 ? t('shared', { list: listWords(shared) }) : t('say_hello');
-    showStatus(t('matched'), this.#wishes.mode === 'video' ? `${shared.length > 0 ? `${text} · ` : ''}${t('video_connecting')}` : text);
-    this.#hints.begin(shared.length > 0 ? text : '');
+    const inCommon = shared.length > 0 ? () => t('shared', { list: listWords(shared) }) : null;
+    const connecting = () => [...(inCommon ? [inCommon()] : []), t('video_connecting')].join(' · ');
+    showStatus(() => t('matched'), this.#wishes.mode === 'video' ? connecting : (inCommon ?? (() => t('say_hello'))));
+    this.#hints.begin(inCommon);
     this.#video?.enterChat();
     showTitle(true);
     if (this.#settings.sound) void import('./sound.js').then(({ chime }) => chime()).catch(() => {});
@@ -226,56 +219,56 @@ export class App {
 
   /** @param {'away'|'back'} state */
   #stranger(state) {
-    this.#hints.trouble('stranger', state === 'away' ? t('stranger_away') : '');
-    if (state === 'back') this.#hints.mention(t('stranger_back'));
+    this.#hints.trouble('stranger', state === 'away' ? () => t('stranger_away') : null);
+    if (state === 'back') this.#hints.mention(() => t('stranger_back'));
   }
 
   /** @param {import('../../src/index.js').AnonCamEvents['connection']['state']} state */
   #connection(state) {
-    if (document.body.dataset.phase === 'searching' && state !== 'down') showHint(t(state === 'proving' ? 'proving' : 'connecting'));
+    if (document.body.dataset.phase === 'searching' && state !== 'down') showHint(() => t(state === 'proving' ? 'proving' : 'connecting'));
     else if (document.body.dataset.phase !== 'chat' || this.#detached) return;
-    else if (state === 'reconnecting') this.#hints.trouble('connection', t('reconnecting'));
+    else if (state === 'reconnecting') this.#hints.trouble('connection', () => t('reconnecting'));
     else if (state === 'up') {
-      this.#hints.trouble('connection');
-      this.#hints.mention(t('reconnected'));
+      this.#hints.trouble('connection', null);
+      this.#hints.mention(() => t('reconnected'));
     }
   }
 
   /** @param {'connected'|'interrupted'|'failed'} state */
   #videoState(state) {
     this.#video?.showConnection(state);
-    if (state === 'connected') this.#hints.trouble('video');
-    else if (state === 'interrupted') this.#hints.trouble('video', t('video_interrupted'));
-    else this.#hints.trouble('video', t(this.#video?.hidden ? 'video_failed_hidden' : 'video_failed'));
+    if (state === 'connected') this.#hints.trouble('video', null);
+    else if (state === 'interrupted') this.#hints.trouble('video', () => t('video_interrupted'));
+    else this.#hints.trouble('video', () => t(this.#video?.hidden ? 'video_failed_hidden' : 'video_failed'));
   }
 
   #textOff() {
     this.#detached = true;
     enableInput(false, t('text_off_short'));
-    this.#hints.trouble('text', t('text_off'));
+    this.#hints.trouble('text', () => t('text_off'));
     showReportable(false);
   }
 
   /** @param {string} fault */
   #warned(fault) {
     this.#told = true;
-    this.#over(t('warning_title'), t('warning_text', { fault }));
+    this.#over(() => t('warning_title'), () => t('warning_text', { fault }));
   }
 
   /** @param {import('../../src/index.js').EndReason} why */
   #ended(why) {
     if (why === 'self' || why === 'warning' || this.#told) return;
     const auto = this.#settings.autoNext && !document.hidden;
-    const stopped = auto && !this.#inputSinceMatch && this.#withoutInput >= AUTO_NEXT_MAX - 1;
-    const oneKey = matchMedia('(pointer: coarse)').matches ? '' : t('over_text');
-    const text = stopped ? t('autonext_off') : auto ? t('autonext_in') : oneKey;
-    this.#over(t(`over_${why}`), text);
+    this.#withoutInput = this.#inputSinceMatch ? 0 : this.#withoutInput + 1;
+    const stopped = auto && this.#withoutInput >= AUTO_NEXT_MAX;
+    const oneKey = () => (matchMedia('(pointer: coarse)').matches ? '' : t('over_text'));
+    this.#over(() => t(`over_${why}`), auto ? () => t(stopped ? 'autonext_off' : 'autonext_in') : oneKey);
     if (auto && !stopped) this.#later(AUTO_NEXT_MS, () => !document.hidden && !dialogOpen() && this.search());
   }
 
   /**
-   * @param {string} title
-   * @param {string} text
+   * @param {import('./stage.js').Words} title
+   * @param {import('./stage.js').Words} text
    */
   #over(title, text) {
     this.#hints.end();
@@ -285,12 +278,12 @@ export class App {
     closeDialog();
     showPhase('over', this.#wishes.mode);
     showReportable(this.#cam?.canReport ?? false);
-    showStatus(title, text, [{ label: t('next'), run: () => this.next() }]);
+    showStatus(title, text, [{ label: 'next', run: () => this.next() }]);
   }
 
   #block() {
     this.#cam?.block();
-    this.#over(t('blocked'), t('blocked_text'));
+    this.#over(() => t('blocked'), () => t('blocked_text'));
     clearConversation();
   }
 
@@ -299,42 +292,33 @@ export class App {
     const inChat = document.body.dataset.phase === 'chat' || document.body.dataset.phase === 'over';
     try {
       const code = this.#cam?.report(reason) ?? '';
-      const words = t('reported_text', { code });
+      const words = () => t('reported_text', { code });
       if (inChat) {
         clearConversation();
-        this.#over(t('reported'), words);
-      } else showHint(`${t('reported')} ${words}`);
+        this.#over(() => t('reported'), words);
+      } else showHint(() => `${t('reported')} ${words()}`);
     } catch {
-      showHint(t('error_internal_text'));
+      showHint(() => t('error_internal_text'));
     }
     showReportable(false);
   }
 
   /** @param {import('../../src/index.js').AnonCamError} error */
   #failed(error) {
-    const { title, text } = errorWords(error);
     if (this.#detached || error.code === 'aborted' || error.code === 'closed') return;
-    this.#problem(title, text, error);
-  }
-
-  /**
-   * @param {string} title
-   * @param {string} text
-   * @param {import('../../src/index.js').AnonCamError} [error]
-   */
-  #problem(title, text, error) {
-    const code = error?.code ?? 'site';
+    const { code } = error;
+    const at = Date.now();
     this.#clearTimers();
     showPhase('problem', this.#wishes.mode);
     showReportable(this.#cam?.canReport ?? false);
     document.body.dataset.problem = code;
     const again = code === 'protocol' || code === 'unknown_work'
-      ? { label: t('reload'), run: () => location.reload() }
-      : { label: t('try_again'), run: () => this.search() };
-    const back = { label: t('back'), run: () => history.back() };
-    const inVain = code === 'unsupported' || code === 'no_webrtc' || (code === 'banned' && error?.retryAfterMs !== 0);
-    showStatus(title, text, inVain ? [{ ...back, kind: 'primary' }] : [again, back]);
-    const wait = error ? retryAfterMs(error) : null;
+      ? { label: 'reload', run: () => location.reload() }
+      : { label: 'try_again', run: () => this.search() };
+    const back = { label: 'back', run: () => history.back() };
+    const inVain = code === 'unsupported' || code === 'no_webrtc' || (code === 'banned' && error.retryAfterMs !== 0);
+    showStatus(() => errorWords(error, at).title, () => errorWords(error, at).text, inVain ? [{ ...back, kind: 'primary' }] : [again, back]);
+    const wait = retryAfterMs(error);
     if (wait !== null) this.#later(wait, () => this.search());
   }
 
@@ -350,7 +334,7 @@ export class App {
     }
     this.#escapedAt = performance.now();
     announce(t('esc_again'));
-    this.#hints.mention(t('esc_again'));
+    this.#hints.mention(() => t('esc_again'));
   }
 
   /**

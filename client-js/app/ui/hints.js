@@ -2,18 +2,21 @@
 
 import { showHint } from './stage.js';
 
+/** @typedef {import('./stage.js').Words} Words */
+
 /** How long something is said that is over at once. */
 const MENTION_MS = 4_000;
 
 export class Hints {
-  #usual = '';
+  /** @type {Words|null} */
+  #usual = null;
   #on = false;
-  /** @type {Map<string, string>} */
+  /** @type {Map<string, Words>} */
   #troubles = new Map();
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #mentioned;
 
-  /** A chat begins. @param {string} usual said while nothing is amiss; empty: nothing */
+  /** A chat begins. @param {Words|null} usual said while nothing is amiss; null: nothing */
   begin(usual) {
     this.end();
     this.#usual = usual;
@@ -30,7 +33,7 @@ export class Hints {
   /**
    * Something is amiss, or is not any more.
    * @param {'stranger'|'connection'|'video'|'text'} what
-   * @param {string} [words] none: it is well again
+   * @param {Words|null} words null: it is well again
    */
   trouble(what, words) {
     if (words) this.#troubles.set(what, words);
@@ -38,7 +41,7 @@ export class Hints {
     this.#show();
   }
 
-  /** @param {string} words said for a moment */
+  /** @param {Words} words said for a moment */
   mention(words) {
     clearTimeout(this.#mentioned);
     showHint(words);
@@ -48,6 +51,6 @@ export class Hints {
   #show() {
     if (!this.#on) return;
     const words = [...this.#troubles.values()].at(-1);
-    showHint(words ?? this.#usual, words === undefined);
+    showHint(words ?? this.#usual ?? (() => ''), words === undefined);
   }
 }

@@ -2,6 +2,8 @@
 
 /** @type {Record<string, string>} */
 let catalogue = {};
+/** Words that came into the page since it was loaded, by their place. @type {Map<Element, () => string>} */
+const spoken = new Map();
 
 /** The language that is shown. */
 export const language = () => document.documentElement.lang;
@@ -40,10 +42,23 @@ export async function useLanguage(lang, more = []) {
 }
 
 /**
+ * Puts words into an element: again when another language is chosen.
+ * @param {Element} element
+ * @param {() => string} words
+ */
+export function put(element, words) {
+  spoken.set(element, words);
+  const text = words();
+  // The same words are not said to a screen reader again.
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
  * Puts the current language's words into everything that names its text.
  * @param {ParentNode} root
  */
 export function translate(root) {
+  for (const [element, words] of spoken) element.isConnected ? put(element, words) : spoken.delete(element);
   for (const element of root.querySelectorAll('[data-t]')) element.textContent = t(/** @type {HTMLElement} */ (element).dataset.t ?? '');
   for (const element of root.querySelectorAll('[data-label]')) element.setAttribute('aria-label', t(/** @type {HTMLElement} */ (element).dataset.label ?? ''));
   for (const element of root.querySelectorAll('[data-placeholder]')) element.setAttribute('placeholder', t(/** @type {HTMLElement} */ (element).dataset.placeholder ?? ''));

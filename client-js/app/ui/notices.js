@@ -2,11 +2,11 @@
 
 import { readSite } from '../../src/index.js';
 import { $, button, el } from './dom.js';
-import { language, t } from './i18n.js';
+import { language, put, t } from './i18n.js';
 
 /** @typedef {Pick<import('../../src/site.js').Site, 'message'|'paused'|'policyChanged'>} Said */
 
-/** What was read and put away, for the life of the page: it comes back only when it says something else. */
+/** What was read and put away, for the life of the page: it comes back only when something else is said. */
 let putAway = '';
 
 /** Asks the site, before anybody has started: the chat server is not asked, and whoever cannot reach the site learns it at Start. */
@@ -17,7 +17,7 @@ export function askForNotices() {
 /** @param {Said} said */
 export function showNotices(said) {
   const lines = noticeLines(said);
-  const text = lines.map(({ textContent }) => textContent).join('\n');
+  const text = JSON.stringify([said.message, said.paused, said.policyChanged]);
   const away = () => {
     putAway = text;
     $('notice').hidden = true;
@@ -25,16 +25,22 @@ export function showNotices(said) {
   const close = button('×', away, 'icon');
   close.setAttribute('aria-label', t('close'));
   $('notice').replaceChildren(el('div', {}, ...lines), close);
-  $('notice').hidden = text === '' || text === putAway;
+  $('notice').hidden = lines.length === 0 || text === putAway;
+}
+
+/** @param {HTMLElement} element @param {() => string} words */
+function line(element, words) {
+  put(element, words);
+  return element;
 }
 
 /** @param {Said} said */
 function noticeLines({ message, paused, policyChanged }) {
-  const lines = paused.filter((what) => ['text', 'video', 'new'].includes(what)).map((what) => el('p', {}, t(`paused_${what}`)));
+  const lines = paused.filter((what) => ['text', 'video', 'new'].includes(what)).map((what) => line(el('p'), () => t(`paused_${what}`)));
   if (message) lines.unshift(el('p', { dir: 'auto' }, message));
   if (policyChanged) {
-    const date = new Intl.DateTimeFormat(language(), { dateStyle: 'long', timeZone: 'UTC' }).format(new Date(policyChanged));
-    lines.push(el('p', {}, el('a', { href: '/privacy' }, t('policy_changed', { date }))));
+    const date = () => new Intl.DateTimeFormat(language(), { dateStyle: 'long', timeZone: 'UTC' }).format(new Date(policyChanged));
+    lines.push(el('p', {}, line(el('a', { href: '/privacy' }), () => t('policy_changed', { date: date() }))));
   }
   return lines;
 }

@@ -42,6 +42,7 @@ export class PhoneCare {
 
   async #keepAwake() {
     try {
+      await this.#lock?.release();
       const lock = await navigator.wakeLock?.request('screen');
       if (this.#on) this.#lock = lock;
       else await lock?.release();

@@ -1,13 +1,11 @@
 // What the two tiles say: searching, a chat, an ending, a problem. Draws; decides nothing.
 
 import { $, announce, button, showView } from './dom.js';
-import { t } from './i18n.js';
+import { put, t } from './i18n.js';
 
 /** @typedef {'searching'|'chat'|'over'|'stopped'|'problem'} Phase */
-/** @typedef {{label: string, run: () => unknown, kind?: string}} Action */
-
-/** @type {Map<string, string>} */
-const badges = new Map();
+/** @typedef {{label: string, run: () => unknown, kind?: string}} Action label: a key of the catalogue */
+/** @typedef {() => string} Words told again when the language changes */
 
 /**
  * @param {Phase} phase
@@ -23,26 +21,30 @@ export function showPhase(phase, mode) {
 }
 
 /**
- * @param {string} title
- * @param {string} [text]
+ * @param {Words} title
+ * @param {Words} [text]
  * @param {Action[]} [actions] the first gets the focus when the old focus is gone
  */
-export function showStatus(title, text = '', actions = []) {
+export function showStatus(title, text = () => '', actions = []) {
   $('status').removeAttribute('data-calm');
-  $('status-title').textContent = title;
-  $('status-text').textContent = text;
-  const buttons = actions.map(({ label, run, kind }, index) => button(label, run, kind ?? (index === 0 ? 'primary' : 'quiet')));
+  put($('status-title'), title);
+  put($('status-text'), text);
+  const buttons = actions.map(({ label, run, kind }, index) => {
+    const made = button(t(label), run, kind ?? (index === 0 ? 'primary' : 'quiet'));
+    made.dataset.t = label;
+    return made;
+  });
   $('actions').replaceChildren(...buttons);
   buttons[0]?.focus();
 }
 
 /**
- * @param {string} text under the title
+ * @param {Words} text under the title
  * @param {boolean} [calm] nothing is amiss: over a picture it goes when it has been read
  */
 export function showHint(text, calm = false) {
   $('status').toggleAttribute('data-calm', calm);
-  if ($('status-text').textContent !== text) $('status-text').textContent = text;
+  put($('status-text'), text);
 }
 
 /** @param {boolean} reportable */
@@ -52,25 +54,22 @@ export function showReportable(reportable) {
 
 /**
  * @param {'path'|'quality'|'media'} name
- * @param {string} text empty: none
+ * @param {Words|null} text null: none
  * @param {string} [kind]
  */
 export function showBadge(name, text, kind = '') {
-  if (badges.get(name) === text) return;
-  badges.set(name, text);
   let badge = $('badges').querySelector(`[data-badge=${name}]`);
+  if (!text) return badge?.remove();
   if (!badge) {
     badge = document.createElement('span');
     badge.setAttribute('data-badge', name);
     $('badges').append(badge);
   }
-  badge.textContent = text;
   badge.className = kind;
-  if (!text) badge.remove();
+  put(badge, text);
 }
 
 function clearBadges() {
-  badges.clear();
   $('badges').replaceChildren();
 }
 

@@ -3,7 +3,7 @@
 import { LocalMedia, listDevices } from '../../src/media.js';
 import { openDevices } from './dialogs.js';
 import { $, el, showView } from './dom.js';
-import { t } from './i18n.js';
+import { put, t } from './i18n.js';
 import { movable } from './movable.js';
 import { PhoneCare } from './phone.js';
 import { showBadge } from './stage.js';
@@ -98,7 +98,7 @@ export class Video {
     } catch (error) {
       this.#ready = false;
       const code = /** @type {{code?: string}} */ (error).code ?? 'insecure';
-      $('camera-problem-text').textContent = `${t(`error_${code}`)}\n${t(`error_${code}_text`)}`;
+      put($('camera-problem-text'), () => `${t(`error_${code}`)}\n${t(`error_${code}_text`)}`);
       $('camera-problem').hidden = false;
     }
   }
@@ -146,8 +146,8 @@ export class Video {
 
   /** @param {MediaState} theirs */
   showTheirs(theirs) {
-    const words = [theirs.camera ? '' : t('their_camera_off'), theirs.microphone ? '' : t('their_mic_off')].filter(Boolean).join(', ');
-    showBadge('media', words);
+    const words = [...(theirs.camera ? [] : ['their_camera_off']), ...(theirs.microphone ? [] : ['their_mic_off'])];
+    showBadge('media', words.length > 0 ? () => words.map((key) => t(key)).join(', ') : null);
   }
 
   /** @param {string} state */
@@ -166,7 +166,7 @@ export class Video {
     this.#remote.play().catch(() => {
       this.#remote.muted = true;
       void this.#remote.play().catch(() => {});
-      $('veil').textContent = t('tap_sound');
+      put($('veil'), () => t('tap_sound'));
       $('veil').hidden = false;
     });
   }
@@ -178,7 +178,7 @@ export class Video {
     this.#remote.classList.add('veiled');
     const veil = $('veil');
     veil.hidden = true;
-    veil.textContent = t('unveil');
+    put(veil, () => t('unveil'));
   }
 
   #showOwn() {

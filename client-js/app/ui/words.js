@@ -6,21 +6,23 @@ const BAN_REASONS = ['minor', 'sexual', 'harassment', 'spam', 'other', 'operator
 
 /**
  * @param {import('../../src/errors.js').AnonCamError} error
+ * @param {number} at when it happened
  * @returns {{title: string, text: string}}
  */
-export function errorWords(error) {
+export function errorWords(error, at) {
   if (error.code === 'paused') return { title: t(`paused_${error.reason ?? 'new'}`), text: t('error_paused_text') };
   const title = t(`error_${error.code}`);
-  return { title, text: error.code === 'banned' ? banWords(error) : t(`error_${error.code}_text`, { time: duration(error.retryAfterMs ?? 5_000) }) };
+  return { title, text: error.code === 'banned' ? banWords(error, at) : t(`error_${error.code}_text`, { time: duration(error.retryAfterMs ?? 5_000) }) };
 }
 
 /**
  * Why, until when, whom it may concern instead, and what to name in an appeal.
  * @param {import('../../src/errors.js').AnonCamError} error
+ * @param {number} at
  */
-function banWords({ reason = '', retryAfterMs, appeal }) {
+function banWords({ reason = '', retryAfterMs, appeal }, at) {
   const why = t(`banned_${BAN_REASONS.includes(reason) ? reason : 'other'}`);
-  const until = new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'short' }).format(Date.now() + (retryAfterMs ?? 0));
+  const until = new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'short' }).format(at + (retryAfterMs ?? 0));
   const words = [
     ...(retryAfterMs ? [t('error_banned_text', { why, until }), t('error_banned_shared')] : [why, t('error_banned_now')]),
     ...(appeal ? [t('error_banned_appeal', { code: appeal })] : []),
