@@ -15,6 +15,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The directories, and where they are served.
 const ROOTS: [(&str, &str); 2] = [("client-js/app", "/"), ("client-js/src", "/src/")];
+/// A template: the server puts its privacy policy into it, so what is served is not the file.
+const POLICY_PAGE: &str = "/privacy.html";
 /// Bytes of SHA-256 in an `ETag`: 128 bits.
 const ETAG_BYTES: usize = 16;
 /// What is beside the page and no part of it.
@@ -38,7 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut sums = String::new();
     for (path, file) in &files {
         let content = fs::read(file)?;
-        writeln!(sums, "{}  {path}", hex(digest(&SHA256, &content).as_ref()))?;
+        if path != POLICY_PAGE {
+            writeln!(sums, "{}  {path}", hex(digest(&SHA256, &content).as_ref()))?;
+        }
         table.push_str(&embed(&out, path, &content)?);
     }
     // What a visitor can compare with `sha256sum` of the published source.

@@ -160,7 +160,7 @@ def server(options, name):
                    "error"]
         target = ["--url", f"http://{site}"]
         if name == "production":
-            command += ["--config", str(production(pathlib.Path(directory), listen))]
+            command += ["--config", str(production(pathlib.Path(directory), listen, command[0]))]
             target = ["--webtransport-url", f"https://{listen}/v1", "--origin", ORIGIN, "--insecure",
                       "--source-addr", SOURCES]
         process = subprocess.Popen([*on_core(options.server_core, options), *command], stdout=subprocess.DEVNULL)
@@ -172,14 +172,18 @@ def server(options, name):
             process.wait()
 
 
-def production(directory, listen):
+def production(directory, listen, server):
     """A configuration as for the public: a certificate from files, a public URL."""
     key, cert, file = directory / "key.pem", directory / "cert.pem", directory / "anoncam.toml"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-keyout", str(key), "-out", str(cert), "-days", "10", "-subj", "/CN=localhost", "-addext",
                     "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     key.chmod(0o600)
-    file.write_text(f'cert = "{cert}"\nkey = "{key}"\npublic_url = "https://{listen}"\norigins = ["{ORIGIN}"]\n')
+    file.write_text(f'cert = "{cert}"\nkey = "{key}"\npublic_url = "https://{listen}"\norigins = ["{ORIGIN}"]\n'
+                    '[operator]\nname = "a benchmark"\ncountry = "nowhere"\ncontact = "nobody"\n')
+    # The last line of what it prints adopts the privacy policy.
+    policy = subprocess.run([server, "policy", file], check=True, capture_output=True, text=True).stdout
+    file.write_text(file.read_text() + policy.splitlines()[-1].strip() + "\n")
     return file
 
 

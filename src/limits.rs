@@ -113,6 +113,18 @@ pub const ADDRESS_GONE_S: u64 = 300;
 pub const TOKEN_GONE_S: u64 = 300;
 const _: () = assert!(IDLE_TIMEOUT_MS as u64 + 2 * FORGET_MS < ADDRESS_GONE_S * 1_000);
 const _: () = assert!(RESUME_S * 1_000 + 2 * FORGET_MS < TOKEN_GONE_S * 1_000);
+/// A counter of requests is gone from memory this many seconds after its last use.
+pub const COUNTER_GONE_S: u64 = 300;
+/// A mark of an address that was reported is gone after this many seconds.
+pub const MARK_GONE_S: u64 = 86_400;
+/// How long the first page says that the privacy policy has changed, in days.
+pub const NOTICE_DAYS: u64 = 30;
+/// Longest value of a setting that stands in the privacy policy, in bytes.
+pub const IMPRINT_BYTES: usize = 300;
+/// Largest list of ranges that are not served, in bytes: all ranges of all registries are 10 MiB.
+pub const PREFIXES_BYTES: u64 = 32 << 20;
+/// Most names of countries that are not served.
+pub const MAX_COUNTRIES: usize = 64;
 /// A line of the access log, or of a log of connection events, is deleted after this many seconds at the latest.
 pub const ACCESS_LOG_S: u64 = 86_400;
 /// A line of the server's own log is deleted after this many seconds at the latest, where the server keeps the log itself.

@@ -3,13 +3,16 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
+use anoncam::calendar::Date;
 use anoncam::config::{Arguments, Command, Config, ConfigError, SETTINGS};
 use anoncam::ops;
 use anoncam::ops::control::{self, Order};
 use anoncam::ops::log::LogConfig;
 use anoncam::privacy::memory;
 use anoncam::server;
+use anoncam::site::policy::PrivacyPolicy;
 use anoncam::upgrade::{Beginning, Heir, Program};
 use clap::Parser;
 
@@ -34,6 +37,10 @@ fn main() -> ExitCode {
     match &arguments.command {
         Some(Command::CheckConfig { file }) => match Config::check_file(file) {
             Ok(config) => tell(&format!("ok\n{config}")),
+            Err(error) => wrong(&error),
+        },
+        Some(Command::Policy { file }) => match Config::read_policy(file) {
+            Ok(config) => tell_policy(&config),
             Err(error) => wrong(&error),
         },
         Some(Command::Settings) => {
@@ -115,6 +122,16 @@ fn run(config: Config, heir: Option<Box<Heir>>, program: Program) -> Result<(), 
     runtime.block_on(server::live(config, heir, program, |server| {
         say(&format!("AnonCam is ready: open {}", server.page_url()));
     }))
+}
+
+/// The policy for the operator to read, and what they set when they have.
+fn tell_policy(config: &Config) -> ExitCode {
+    let (policy, today) = (PrivacyPolicy::of(config), Date::of(SystemTime::now()));
+    tell(&format!(
+        "{}\nTo adopt this text, with the day from which it applies:\n\n    [operator]\n    policy = \"{today} {}\"",
+        policy.text(),
+        policy.fingerprint()
+    ))
 }
 
 /// Asks a running server, and tells its answer.

@@ -235,10 +235,10 @@ test('every way not to reach a server is its own error', async () => {
 test('what the operator has paused is told: before connecting, at once, and to who waits', async () => {
   const server = new FakeServer();
   const [ann, ben] = people(server, 2);
-  server.says = { paused: ['video'], message: 'Back at 10 UTC', policy_changed: '2026-11-28' };
+  server.says = { paused: ['video'], message: 'Back at 10 UTC', policy_changed: '2026-11-28', policy_notice: 'Reports are kept for a day.' };
   ann.cam.find({ mode: 'text' });
   await until(() => ann.last('waiting'));
-  assert.deepEqual(ann.last('site'), { online: 2, state: 'open', paused: ['video'], message: 'Back at 10 UTC', policyChanged: '2026-11-28' });
+  assert.deepEqual(ann.last('site'), { online: 2, state: 'open', paused: ['video'], message: 'Back at 10 UTC', policyChanged: '2026-11-28', policyNotice: 'Reports are kept for a day.' });
   server.person(0).tell(T.NOTICE, { code: 'paused', message: 'Text is paused.', retry_after_ms: 60_000 });
   await until(() => ann.last('error'));
   const { code, reason, retryAfterMs } = ann.last('error').error;

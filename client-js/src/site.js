@@ -23,6 +23,7 @@ const MAX_MESSAGE_UNITS = 560;
  * @property {string[]} paused what the operator has turned off: `text`, `video`, `new`
  * @property {string} message one line of the operator to everybody, to be shown as text; empty: none
  * @property {string} policyChanged the day on which the privacy policy changed, as YYYY-MM-DD, for 30 days; empty: not lately
+ * @property {string} policyNotice what became weaker then, in English, to be shown as text; empty: nothing
  * @property {Endpoint|null} webtransport
  * @property {Endpoint|null} websocket
  */
@@ -57,6 +58,7 @@ export async function readSite(site, { fetch: get = (input, init) => globalThis.
     paused: asStrings(config.paused),
     message: typeof config.message === 'string' ? config.message.slice(0, MAX_MESSAGE_UNITS) : '',
     policyChanged: typeof config.policy_changed === 'string' && /^\d{4}-\d\d-\d\d$/.test(config.policy_changed) ? config.policy_changed : '',
+    policyNotice: typeof config.policy_notice === 'string' ? config.policy_notice.slice(0, MAX_MESSAGE_UNITS) : '',
     webtransport,
     websocket,
   };

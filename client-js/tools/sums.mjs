@@ -12,7 +12,8 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 /** Files that are served, by their path on the site. */
 function files(folder, servedAt) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.name.startsWith('.') || entry.name.endsWith('.test.js')) return [];
+    // The server puts its privacy policy, with its operator's name, into privacy.html.
+    if (entry.name.startsWith('.') || entry.name.endsWith('.test.js') || entry.name === 'privacy.html') return [];
     const path = join(folder, entry.name);
     return entry.isDirectory() ? files(path, `${servedAt}${entry.name}/`) : [[`${servedAt}${entry.name}`, path]];
   });

@@ -2,8 +2,8 @@
 //!
 //! In: a draft in which every value is right by itself. Out: a [`Config`], or the problems with their places.
 
-use super::settings::Draft;
-use super::{CertificateFiles, Config, Place, Problem, turn};
+use super::draft::Draft;
+use super::{CertificateFiles, Config, Place, Problem, imprint, turn};
 use crate::tls;
 
 /// Checks what only shows when settings are seen together.
@@ -20,6 +20,7 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
         ));
     }
     problems.extend(addresses(&draft));
+    problems.extend(imprint::check(&mut draft));
     if draft.config.access_log && draft.config.log_dir.is_none() {
         let message = "needs log_dir: what is written about people has to be deleted in time, which the server does there";
         problems.push(draft.problem("access_log", message));
@@ -34,13 +35,15 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let secret_file = draft.turn_secret;
-    let mut config = Config { certificate, turn, ..draft.config };
-    config.warnings.extend(turn::warnings(secret_file.as_ref()));
+    let mut config = Config { certificate, turn, ..std::mem::take(&mut draft.config) };
+    config.warnings.extend(turn::warnings(draft.turn_secret.as_ref()));
     if let (true, Some(url)) = (config.origins.is_empty(), &config.public_url) {
         config.origins.push(site_origin(url, &config));
     }
-    Ok(config)
+    match imprint::complete(&draft, &mut config) {
+        None => Ok(config),
+        Some(problem) => Err(vec![problem]),
+    }
 }
 
 /// Without a certificate everything stays on this machine: a certificate made on the spot proves nothing to strangers.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{self, Draft};
+use super::draft::{Draft, is_table};
 use super::value::Value;
 use super::{Place, Problem};
 use crate::limits;
@@ -63,10 +63,10 @@ fn walk(lines: &Lines, prefix: &str, table: &DeTable, draft: &mut Draft, problem
     for (key, value) in table {
         let name = format!("{prefix}{}", key.get_ref());
         match value.get_ref() {
-            DeValue::Table(inner) if settings::is_table(&name) => {
+            DeValue::Table(inner) if is_table(&name) => {
                 walk(lines, &format!("{name}."), inner, draft, problems);
             }
-            _ if settings::is_table(&name) => {
+            _ if is_table(&name) => {
                 let message = format!("{name}: not a table, allowed is [{name}] and its keys");
                 problems.push(Problem::at(lines.place(&key.span()), message));
             }

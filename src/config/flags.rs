@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
-use super::settings::{self, Draft, SETTINGS};
+use super::draft::{Draft, nearest};
+use super::settings::{SETTINGS, Setting};
 use super::value::Value;
 use super::{Place, Problem};
 use crate::ops::control::{self, Order};
@@ -82,6 +83,11 @@ pub enum Command {
         /// The TOML file
         file: PathBuf,
     },
+    /// Print the privacy policy that a configuration makes, and the line that adopts it
+    Policy {
+        /// The TOML file
+        file: PathBuf,
+    },
     /// List every setting: its key and variable, what it does, its default and what it can cost
     Settings,
     /// Give an order to a running server.
@@ -104,8 +110,8 @@ pub(super) fn apply_environment(environment: &[(String, String)], draft: &mut Dr
             let given = draft.give(setting.key, &Value::Words(value.clone()), Place::Variable(name.clone()));
             problems.extend(given.err());
         } else if name != CONFIG_VARIABLE && name != upgrade::VARIABLE {
-            let variables: Vec<String> = SETTINGS.iter().map(settings::Setting::variable).collect();
-            let near = settings::nearest(name, variables.iter().map(String::as_str));
+            let variables: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+            let near = nearest(name, variables.iter().map(String::as_str));
             let hint = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
             draft.config.warnings.push(format!("{name} is not a setting and has no effect{hint}"));
         }

@@ -7,9 +7,11 @@
 
 mod addresses;
 mod check;
+mod draft;
 mod error;
 mod file;
 mod flags;
+mod imprint;
 mod reload;
 mod settings;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use std::time::Duration;
 pub use addresses::Addresses;
 pub use error::ConfigError;
 pub use flags::{Arguments, Command};
+pub use imprint::{Adopted, Imprint, Relay};
 pub use reload::{Changes, LIVE, Source};
 pub use settings::{SETTINGS, Setting};
 pub use value::{LogFormat, LogLevel};
@@ -33,8 +36,8 @@ use crate::limits;
 use crate::privacy::Hidden;
 #[cfg(test)]
 use crate::tls;
+use draft::Draft;
 use error::{Place, Problem};
-use settings::Draft;
 
 /// Everything that the server can be told, checked: what is in here works together.
 #[derive(Clone, Debug)]
@@ -82,6 +85,8 @@ pub struct Config {
     pub access_log: bool,
     /// How long traces of people are kept.
     pub retention: Retention,
+    /// Who runs the server, for the privacy policy.
+    pub imprint: Imprint,
     /// Whether the memory is kept out of swap.
     pub lock_memory: bool,
     /// Whether a debugger of the same user may read the memory: for tests that search it, never in production.
@@ -110,6 +115,13 @@ pub struct Turn {
     pub secrets: Vec<Hidden<Vec<u8>>>,
     /// How long a credential is good.
     pub ttl: Duration,
+}
+
+impl Turn {
+    /// Whether video can go through a relay, rather than only be helped by STUN.
+    pub fn has_relay(&self) -> bool {
+        self.urls.iter().any(|url| url.starts_with("turn"))
+    }
 }
 
 /// How long traces of people are kept. By default as long as the policy allows at most; a configuration can only shorten it.
@@ -183,6 +195,14 @@ impl Config {
         finish(draft, problems)
     }
 
+    /// The same for its privacy policy, which nobody has to have adopted yet (`anoncam policy FILE`).
+    pub fn read_policy(path: &Path) -> Result<Self, ConfigError> {
+        let mut draft = Draft::default();
+        draft.only_reads_policy = true;
+        let problems = file::read(path, &mut draft);
+        finish(draft, problems)
+    }
+
     /// Whether this is a development or a production server.
     pub fn mode(&self) -> Mode {
         if self.certificate.is_some() { Mode::Production } else { Mode::Development }
@@ -226,6 +246,7 @@ impl Default for Config {
             log_dir: None,
             access_log: false,
             retention: Retention::default(),
+            imprint: Imprint::default(),
             lock_memory: false,
             dumpable_for_tests: false,
             warnings: Vec::new(),

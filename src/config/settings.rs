@@ -1,12 +1,11 @@
 //! The one table of settings: each with its key, its default, what it can cost, and how a value gets into the draft.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
+use super::draft::Draft;
+use super::imprint;
 use super::turn::is_ice_url;
 use super::value::{LogLevel, Value};
-use super::{Config, Place, Problem};
 use crate::limits;
 
 /// One thing that can be set, by file, by environment, and in part by flag.
@@ -15,7 +14,7 @@ pub struct Setting {
     pub key: &'static str,
     /// What it does, its default, and what it can cost.
     pub about: &'static str,
-    apply: fn(&mut Draft, &Value) -> Result<(), String>,
+    pub(super) apply: fn(&mut Draft, &Value) -> Result<(), String>,
 }
 
 impl Setting {
@@ -202,6 +201,65 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "operator.name",
+        about: "Legal name of who runs this server, for the privacy policy. Needed in production.",
+        apply: |draft, value| imprint::words(value).map(|name| draft.config.imprint.name = Some(name)),
+    },
+    Setting {
+        key: "operator.site",
+        about: "Name of the site in the privacy policy. Default: the host of the first of `origins`.",
+        apply: |draft, value| imprint::words(value).map(|site| draft.config.imprint.site = Some(site)),
+    },
+    Setting {
+        key: "operator.country",
+        about: "Country of who runs this server, for the privacy policy. Needed in production.",
+        apply: |draft, value| {
+            imprint::words(value).map(|country| draft.config.imprint.country = Some(country))
+        },
+    },
+    Setting {
+        key: "operator.contact",
+        about: "Mail address or page where people can ask about their data. Needed in production.",
+        apply: |draft, value| {
+            imprint::words(value).map(|contact| draft.config.imprint.contact = Some(contact))
+        },
+    },
+    Setting {
+        key: "operator.server_country",
+        about: "Country in which the server stands. Default: that of `operator.country`.",
+        apply: |draft, value| {
+            imprint::words(value).map(|country| draft.config.imprint.server_country = Some(country))
+        },
+    },
+    Setting {
+        key: "operator.turn",
+        about: "Who runs the relay of `turn.urls`: none, self, or \"NAME, COUNTRY\". Default none; needed with a relay.",
+        apply: |draft, value| imprint::relay(value).map(|relay| draft.config.imprint.relay = Some(relay)),
+    },
+    Setting {
+        key: "operator.not_served",
+        about: "Names of countries that the site is not offered in, for the privacy policy. Default none.",
+        apply: |draft, value| imprint::countries(value).map(|names| draft.config.imprint.not_served = names),
+    },
+    Setting {
+        key: "operator.not_served_prefixes",
+        about: "File with the ranges of addresses of these countries, one a line. Connections from there are refused before \
+                anything is kept. Default none. 32 bytes of memory a range.",
+        apply: |draft, value| {
+            let path = value.text("the path of a file")?;
+            draft.not_served_prefixes = Some(draft.directory.join(path));
+            Ok(())
+        },
+    },
+    Setting {
+        key: "operator.policy",
+        about: "The day and the fingerprint of the privacy policy that you have read, as `anoncam policy FILE` prints them. \
+                Needed in production, anew whenever the text changes.",
+        apply: |draft, value| {
+            imprint::adopted(value).map(|adopted| draft.config.imprint.adopted = Some(adopted))
+        },
+    },
+    Setting {
         key: "retention.resume_s",
         about: "Seconds that a session without a connection is kept. Default 60. Shorter means more chats that end when a \
                 phone changes its network.",
@@ -280,84 +338,6 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
 ];
-
-/// Settings as they are collected, before the rules between them are checked.
-#[derive(Default)]
-pub(super) struct Draft {
-    pub(super) config: Config,
-    pub(super) cert: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    pub(super) turn_urls: Option<Vec<String>>,
-    pub(super) turn_secret: Option<PathBuf>,
-    /// 0 means the default.
-    pub(super) turn_ttl_s: u64,
-    /// While the file is read, where it lies: relative paths in it start there. Else empty: they start here.
-    pub(super) directory: PathBuf,
-    /// The value of each key that was given last.
-    pub(super) given: BTreeMap<&'static str, Value>,
-    /// Where each key was given last.
-    places: Vec<(&'static str, Place)>,
-}
-
-impl Draft {
-    /// Takes one value for the setting called `name`.
-    pub(super) fn give(&mut self, name: &str, value: &Value, place: Place) -> Result<(), Problem> {
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == name) else {
-            return Err(Problem::at(place, unknown(name)));
-        };
-        (setting.apply)(self, value).map_err(|message| Problem::new(place.clone(), setting.key, message))?;
-        self.given.insert(setting.key, value.clone());
-        self.places.push((setting.key, place));
-        Ok(())
-    }
-
-    /// Where `key` was given, for a problem that shows only beside other settings.
-    pub(super) fn problem(&self, key: &'static str, message: impl Into<String>) -> Problem {
-        let place = self.places.iter().rev().find(|(given, _)| *given == key);
-        Problem::new(place.map(|(_, place)| place.clone()).unwrap_or_default(), key, message)
-    }
-
-    /// Whether somebody set this key at all.
-    pub(super) fn is_given(&self, key: &str) -> bool {
-        self.places.iter().any(|(given, _)| *given == key)
-    }
-}
-
-/// Whether `name` is a table that holds settings.
-pub(super) fn is_table(name: &str) -> bool {
-    SETTINGS.iter().any(|setting| setting.key.split_once('.').is_some_and(|(table, _)| table == name))
-}
-
-fn unknown(name: &str) -> String {
-    let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
-    match nearest(name, keys.iter().copied()) {
-        Some(key) => format!("{name}: unknown key, did you mean {key}?"),
-        None => format!("{name}: unknown key, allowed are {}", keys.join(", ")),
-    }
-}
-
-/// The known name that takes the fewest edits to reach from `name`, if they are few enough to be a slip.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (name.len() / 3).clamp(1, 4);
-    let (distance, key) = known.map(|key| (edits(name, key), key)).min()?;
-    let part = key.split(['.', '_']).any(|word| word == name);
-    (distance <= slips || part).then_some(key)
-}
-
-/// Levenshtein distance in bytes.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
 
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::*;
+use crate::site::policy::PrivacyPolicy;
 
 /// A directory with a file `anoncam.toml`, and what the server makes of it.
 struct World {
@@ -20,6 +21,10 @@ impl World {
 
     fn path(&self) -> PathBuf {
         self.directory.path().join("anoncam.toml")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).expect("a file");
     }
 
     fn check(&self) -> Result<Config, String> {
@@ -183,19 +188,33 @@ fn a_missing_partner_is_asked_for() {
     assert!(complaint("[turn]\nttl_s = 90").starts_with("anoncam.toml:2: turn.ttl_s: has no effect"));
 }
 
-#[test]
-fn a_production_server_knows_its_own_name() {
+/// A server for strangers, with all that it needs but an adopted policy.
+fn production() -> World {
     let world = World::with(concat!(
         "listen = \"0.0.0.0:4433\"\nsite = \"0.0.0.0:443\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n",
-        "public_url = \"https://chat.example:4433/\"\n[turn]\nurls = [\"turn:relay.example\"]\nsecret_file = \"s\"\n",
+        "public_url = \"https://chat.example:4433/\"\n",
+        "[operator]\nname = \"Example Ltd\"\ncountry = \"Ireland\"\ncontact = \"privacy@chat.example\"\nturn = \"self\"\n",
+        "[turn]\nurls = [\"turn:relay.example\"]\nsecret_file = \"s\"\n",
     ));
     let made = rcgen::generate_simple_self_signed(vec!["chat.example".into()]).expect("a certificate");
-    let write =
-        |name: &str, text: &str| std::fs::write(world.directory.path().join(name), text).expect("a file");
-    write("cert.pem", &tls::test_pem("CERTIFICATE", made.cert.der()));
-    write("key.pem", &tls::test_pem("PRIVATE KEY", &made.signing_key.serialize_der()));
-    write("s", "hush hush\n");
-    let config = world.check().expect("a configuration");
+    world.write("cert.pem", &tls::test_pem("CERTIFICATE", made.cert.der()));
+    world.write("key.pem", &tls::test_pem("PRIVATE KEY", &made.signing_key.serialize_der()));
+    world.write("s", "hush hush\n");
+    world
+}
+
+/// What adopts the policy of a file, on a day.
+fn adopting(world: &World, date: &str) -> String {
+    let config = Config::read_policy(&world.path()).expect("a configuration");
+    format!("{date} {}", PrivacyPolicy::of(&config).fingerprint())
+}
+
+#[test]
+fn a_production_server_knows_its_own_name() {
+    let world = production();
+    let adopted = adopting(&world, "2026-12-24");
+    let load = |flags: &[&str]| world.load(flags, &[("ANONCAM_OPERATOR_POLICY", &adopted)]);
+    let config = load(&[]).expect("a configuration");
     assert_eq!(config.mode(), Mode::Production);
     assert!(config.site_is_https());
     assert_eq!(config.origins, ["https://chat.example"]);
@@ -206,11 +225,76 @@ fn a_production_server_knows_its_own_name() {
         !format!("{config:?}").contains("hush") && !config.to_string().contains("hush"),
         "secrets stay secret"
     );
+    assert_eq!(config.imprint.site.as_deref(), Some("chat.example"));
+    assert_eq!(PrivacyPolicy::of(&config).updated().to_string(), "2026-12-24");
 
-    let refusal = world.load(&["--dumpable-for-tests"], &[]).expect_err("nobody reads the memory here");
+    let refusal = load(&["--dumpable-for-tests"]).expect_err("nobody reads the memory here");
     assert!(refusal.starts_with("--dumpable-for-tests: not in production"), "{refusal}");
 
-    write("key.pem", "not a key");
+    world.write("key.pem", "not a key");
+    let complaint = load(&[]).expect_err("a refusal");
+    assert!(complaint.contains("anoncam.toml:4: key: "), "{complaint}");
+}
+
+#[test]
+fn a_server_for_strangers_says_who_runs_it_and_since_when_its_policy_applies() {
+    let world = production();
+    let text = std::fs::read_to_string(world.path()).expect("a file");
+    let operator = text.split_once("[operator]").map(|(before, _)| before).expect("a table");
+    world.write(
+        "anoncam.toml",
+        &format!("{operator}[turn]\nurls = [\"turn:relay.example\"]\nsecret_file = \"s\"\n"),
+    );
     let complaint = world.check().expect_err("a refusal");
-    assert!(complaint.starts_with("anoncam.toml:4: key: "), "{complaint}");
+    let keys: Vec<_> = complaint.lines().filter_map(|line| line.split(": missing").next()).collect();
+    let all = ["operator.name", "operator.country", "operator.contact", "operator.turn", "operator.policy"];
+    assert_eq!(keys, all, "{complaint}");
+
+    world.write("anoncam.toml", &text);
+    let missing = world.check().expect_err("nobody has adopted it");
+    assert!(
+        missing.starts_with("operator.policy: missing") && missing.contains("anoncam policy"),
+        "{missing}"
+    );
+    let adopt = |value: &str| world.load(&[], &[("ANONCAM_OPERATOR_POLICY", value)]);
+    let right = adopting(&world, "2026-12-24");
+    assert!(adopt(&right).is_ok());
+    let fingerprint = right.split(' ').next_back().expect("a fingerprint");
+    let other = adopt("2026-12-24 00000000").expect_err("another text");
+    assert!(other.contains("is not 00000000 any more") && other.contains(fingerprint), "{other}");
+    let early = adopt(&format!("2026-11-01 {fingerprint}")).expect_err("too early");
+    assert!(early.contains("2026-11-01 is before the text was written"), "{early}");
+    for wrong in ["2026-12-24", "today 1a2b3c4d", "2026-02-30 1a2b3c4d"] {
+        assert!(adopt(wrong).expect_err("a refusal").contains("is not a day and a fingerprint"), "{wrong}");
+    }
+    // Another name is another text.
+    world.write("anoncam.toml", &text.replace("Example Ltd", "Example Inc"));
+    assert!(adopt(&right).expect_err("another text").contains("any more"));
+}
+
+#[test]
+fn what_the_policy_says_fits_the_rest() {
+    let world = production();
+    let text = std::fs::read_to_string(world.path()).expect("a file");
+    let complaint = |from: &str, to: &str| {
+        world.write("anoncam.toml", &text.replace(from, to));
+        Config::read_policy(&world.path()).expect_err("a refusal").to_string()
+    };
+    assert!(complaint("\"self\"", "\"none\"").contains("operator.turn: is none, and turn.urls has a relay"));
+    assert!(
+        complaint("turn:relay", "stun:relay")
+            .contains("names somebody who runs a relay, and turn.urls has none")
+    );
+    assert!(complaint("\"self\"", "\"somebody\"").contains("allowed is none, self, or \"NAME, COUNTRY\""));
+    let prefixes = "turn = \"self\"\nnot_served_prefixes = \"prefixes\"";
+    assert!(complaint("turn = \"self\"", prefixes).contains("operator.not_served_prefixes: cannot read"));
+    world.write("prefixes", "192.0.2.0/24\n203.0.113.0/240\n");
+    let wrong = complaint("turn = \"self\"", prefixes);
+    assert!(wrong.contains("prefixes:2: not a range of addresses"), "{wrong}");
+    world.write("prefixes", "192.0.2.0/24\n");
+    assert!(complaint("turn = \"self\"", prefixes).contains("set operator.not_served"));
+    let named = format!("{prefixes}\nnot_served = [\"Atlantis\"]");
+    world.write("anoncam.toml", &text.replace("turn = \"self\"", &named));
+    let config = Config::read_policy(&world.path()).expect("a configuration");
+    assert_eq!(config.imprint.not_served_prefixes.as_ref().map(|prefixes| prefixes.len()), Some(1));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::settings::Draft;
+use super::draft::Draft;
 use super::{Problem, Turn};
 use crate::limits;
 use crate::privacy::Hidden;

@@ -2,9 +2,11 @@
 
 mod hidden;
 pub mod memory;
+mod prefixes;
 mod stack;
 mod wipe;
 
 pub use hidden::{Hidden, PeerAddress};
+pub use prefixes::Prefixes;
 pub use stack::wipe_dead_frames;
 pub use wipe::Wiping;

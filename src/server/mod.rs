@@ -21,6 +21,7 @@ use crate::core::ice::IceConfig;
 use crate::ops::control::Answer;
 use crate::ops::watchdog::Pulse;
 use crate::ops::{Counters, Pausable, Request};
+use crate::site::policy::{Notice, PrivacyPolicy};
 use crate::site::{Metrics, Page, PolicyNow, Redirect, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 use crate::transport::bus::Command;
@@ -268,6 +269,7 @@ fn shard_settings(config: &Config, site: SocketAddr) -> ShardSettings {
         // A load on loopback shall measure the server, not its limits.
         limit_rates: config.mode() == Mode::Production,
         retention: config.retention,
+        not_served: config.imprint.not_served_prefixes.clone(),
         ice,
     }
 }
@@ -298,6 +300,9 @@ fn site_config(
         hosts: loopback.chain(named).collect(),
         webtransport_origin: config.public_url.clone().unwrap_or_else(|| webtransport_origin(listen)),
         websocket: (config.max_websockets > 0).then(|| PolicyNow(Box::new(policy))),
+        not_served: config.imprint.not_served_prefixes.clone(),
+        policy: PrivacyPolicy::of(config).page().unwrap_or_default().into(),
+        notice: Notice::of(config),
         certificates: Arc::clone(certificates),
         counters: Arc::clone(counters),
         https: config.mode() == Mode::Production,

@@ -7,6 +7,7 @@
 mod assets;
 mod headers;
 mod metrics;
+pub mod policy;
 mod redirect;
 mod respond;
 mod serve;
@@ -15,6 +16,8 @@ mod websocket;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
+
+use crate::privacy::PeerAddress;
 
 pub use metrics::Metrics;
 pub use redirect::Redirect;
@@ -29,4 +32,15 @@ pub type Answer = Response<Full<Bytes>>;
 pub trait Respond: Send + Sync + 'static {
     /// Answers one request.
     fn respond<B>(&self, request: &Request<B>) -> Answer;
+
+    /// Whether somebody at this address is served at all.
+    fn serves(&self, address: &PeerAddress) -> bool {
+        let _ = address;
+        true
+    }
+
+    /// Answers one request of somebody who is not served.
+    fn turn_away<B>(&self, request: &Request<B>) -> Answer {
+        self.respond(request)
+    }
 }

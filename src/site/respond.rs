@@ -4,6 +4,7 @@
 //! is logged, and no header beside those named here is looked at.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,9 +15,12 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::assets::{self, Asset};
 use super::headers::SecurityHeaders;
+use super::policy::Notice;
 use super::{Answer, PolicyNow, Respond, websocket};
+use crate::calendar::Date;
 use crate::ops::log::events;
 use crate::ops::{Counters, ServerState};
+use crate::privacy::{PeerAddress, Prefixes};
 use crate::tls::CertificateStore;
 use crate::transport::h3::SESSIONS_PATH;
 
@@ -26,6 +30,13 @@ const CLIENT_CONFIG: &str = "/client-config.json";
 const HEALTH: &str = "/healthz";
 /// Where a load balancer learns whether newcomers are let in.
 const READINESS: &str = "/readyz";
+
+/// The privacy policy, by its name and by that of its template.
+const POLICY: &str = "/privacy";
+const POLICY_FILE: &str = "/privacy.html";
+/// What people are told whom the operator does not serve (RFC 7725).
+const NOT_SERVED: &str = "This site is not offered in the country that your address belongs to. \
+                          The privacy policy, at /privacy, says more and whom to ask.\n";
 
 /// What the site says and to whom.
 #[derive(Debug)]
@@ -37,6 +48,12 @@ pub struct SiteConfig {
     pub webtransport_origin: String,
     /// Who may open a WebSocket; `None` where that fallback is not served.
     pub websocket: Option<PolicyNow>,
+    /// The ranges of addresses from which nobody is served.
+    pub not_served: Option<Arc<Prefixes>>,
+    /// The privacy policy, rendered.
+    pub policy: Bytes,
+    /// What the first page says of a change of it.
+    pub notice: Option<Notice>,
     /// Whose hashes client-config.json lists.
     pub certificates: Arc<CertificateStore>,
     /// Where the number of people and the state of the server come from.
@@ -60,21 +77,39 @@ impl Respond for Page {
             READINESS => self.readiness(),
             _ => refusal(request, &self.config.hosts).unwrap_or_else(|| self.answer(request)),
         };
-        let headers = answer.headers_mut();
-        self.security.apply(headers);
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        if events::access_is_on() {
-            events::access(
-                own_method(request.method()),
-                own_path(request.uri().path()),
-                answer.status().as_u16(),
-            );
-        }
+        self.finish(request, &mut answer);
+        answer
+    }
+
+    fn serves(&self, address: &PeerAddress) -> bool {
+        !self.config.not_served.as_ref().is_some_and(|prefixes| prefixes.contain(address))
+    }
+
+    /// Tells why, and the policy with who can be asked.
+    fn turn_away<B>(&self, request: &Request<B>) -> Answer {
+        let path = request.uri().path();
+        let mut answer = if path == POLICY || is_dressing(path) {
+            refusal(request, &self.config.hosts).unwrap_or_else(|| self.answer(request))
+        } else {
+            plain(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, NOT_SERVED)
+        };
+        self.finish(request, &mut answer);
         answer
     }
 }
 
 impl Page {
+    /// What is on every answer; and, where that is switched on, a line about it.
+    fn finish<B>(&self, request: &Request<B>, answer: &mut Answer) {
+        let headers = answer.headers_mut();
+        self.security.apply(headers);
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if events::access_is_on() {
+            let (method, path) = (own_method(request.method()), own_path(request.uri().path()));
+            events::access(method, path, answer.status().as_u16());
+        }
+    }
+
     /// The page and its companions.
     pub fn new(config: SiteConfig) -> Self {
         let security = SecurityHeaders::new(&config.webtransport_origin, config.https);
@@ -85,6 +120,7 @@ impl Page {
         match request.uri().path() {
             CLIENT_CONFIG => self.client_config(request.headers()),
             SESSIONS_PATH => self.websocket(request),
+            POLICY | POLICY_FILE => html(self.config.policy.clone()),
             path => match Asset::find(path) {
                 Some(asset) => file(asset, request.headers(), StatusCode::OK),
                 None => not_found(request.headers()),
@@ -113,6 +149,13 @@ impl Page {
             // By the name under which the page was asked for: a page may only connect to where it came from.
             let scheme = if config.https { "wss" } else { "ws" };
             body["websocket"] = serde_json::json!({ "url": format!("{scheme}://{host}{SESSIONS_PATH}") });
+        }
+        let today = Date::of(SystemTime::now());
+        if let Some(notice) = config.notice.as_ref().filter(|notice| notice.is_shown_on(today)) {
+            body["policy_changed"] = notice.changed.to_string().into();
+            if let Some(what) = notice.what {
+                body["policy_notice"] = what.into();
+            }
         }
         if let Some(message) = levers.message() {
             body["message"] = (*message).into();
@@ -200,6 +243,11 @@ fn file(asset: &'static Asset, asked: &HeaderMap, status: StatusCode) -> Answer 
     answer
 }
 
+/// Whether a path is what every page looks like, rather than the app.
+fn is_dressing(path: &str) -> bool {
+    !path.starts_with("/src/") && Asset::find(path).is_some_and(|asset| asset.path != "/index.html")
+}
+
 /// A method in words of this program: what a client made up is not written down.
 fn own_method(method: &Method) -> &'static str {
     match *method {
@@ -214,6 +262,11 @@ fn own_path(path: &str) -> &'static str {
     let documents = [CLIENT_CONFIG, HEALTH, READINESS, SESSIONS_PATH];
     let document = documents.into_iter().find(|own| *own == path);
     document.or_else(|| Asset::find(path).map(|asset| asset.path)).unwrap_or("another path")
+}
+
+/// A page that is not among the files.
+fn html(page: Bytes) -> Answer {
+    with_type(StatusCode::OK, "text/html; charset=utf-8", page)
 }
 
 fn not_found(asked: &HeaderMap) -> Answer {
@@ -255,6 +308,9 @@ mod tests {
             hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()],
             webtransport_origin: "https://127.0.0.1:4433".into(),
             websocket: None,
+            not_served: None,
+            policy: Bytes::new(),
+            notice: None,
             certificates: Arc::new(
                 CertificateStore::self_made(std::time::SystemTime::now()).expect("a certificate"),
             ),

@@ -27,6 +27,7 @@ use tokio_rustls::server::TlsStream;
 use super::{Respond, websocket};
 use crate::config::Addresses;
 use crate::limits;
+use crate::privacy::PeerAddress;
 use crate::transport::pipe::Doors;
 
 /// Sockets that are bound and do not answer yet: the port is known before the rest of the server starts.
@@ -187,9 +188,10 @@ async fn accept_all<R: Respond>(listener: TcpListener, site: &Arc<Site<R>>) {
         // A place first: who finds none waits in the kernel's backlog, which is bounded too.
         let Ok(place) = Arc::clone(&site.places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let site = Arc::clone(site);
-                tokio::spawn(async move { connection(stream, &site, place).await });
+                let welcome = site.responder.serves(&PeerAddress::new(peer.ip()));
+                tokio::spawn(async move { connection(stream, &site, welcome, place).await });
             }
             // Out of descriptors, or a connection that was gone before it was taken: go on, but not in a hot loop.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -198,27 +200,34 @@ async fn accept_all<R: Respond>(listener: TcpListener, site: &Arc<Site<R>>) {
 }
 
 /// How a connection ended is nobody's business: no access log, not even of failures.
-async fn connection<R: Respond>(stream: TcpStream, site: &Site<R>, place: OwnedSemaphorePermit) {
+async fn connection<R: Respond>(
+    stream: TcpStream,
+    site: &Site<R>,
+    welcome: bool,
+    place: OwnedSemaphorePermit,
+) {
     // Answers are one write each: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let life = Instant::now() + Duration::from_secs(limits::SITE_CONNECTION_S);
-    let Some(acceptor) = &site.tls else { return serve_http(stream, site, life, place).await };
+    let Some(acceptor) = &site.tls else { return serve_http(stream, site, welcome, life, place).await };
     let handshake = Duration::from_secs(limits::SITE_HEAD_S);
     let accept = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(limits::SITE_TLS_BYTES)));
     if let Ok(Ok(stream)) = timeout(handshake, accept).await {
-        serve_http(stream, site, life, place).await;
+        serve_http(stream, site, welcome, life, place).await;
     }
 }
 
 async fn serve_http<R: Respond>(
     stream: impl Stream,
     site: &Site<R>,
+    welcome: bool,
     life: Instant,
     place: OwnedSemaphorePermit,
 ) {
     let upgraded = AtomicBool::new(false);
     let service = service_fn(|request| {
-        let answer = site.responder.respond(&request);
+        let responder = &site.responder;
+        let answer = if welcome { responder.respond(&request) } else { responder.turn_away(&request) };
         upgraded.store(answer.status() == StatusCode::SWITCHING_PROTOCOLS, Relaxed);
         ready(Ok::<_, Infallible>(answer))
     });

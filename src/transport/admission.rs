@@ -3,6 +3,7 @@
 //! In: the first datagram of a connection, and how full the shard is. Out: a connection, a Retry that makes the client prove its
 //! address, or a refusal. Overload is met here, where it is cheapest.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -14,9 +15,10 @@ use super::h3;
 use super::hub::Hub;
 use super::watch::tell_refused;
 use crate::core::io::Time;
+use crate::privacy::{PeerAddress, Prefixes};
 
 /// When a shard stops being generous.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Admission {
     /// Half-open handshakes above which an address has to be proven.
     pub retry_above: usize,
@@ -24,6 +26,8 @@ pub struct Admission {
     pub refuse_above: usize,
     /// Connections above which new ones are refused.
     pub max_connections: usize,
+    /// From where nobody is let in.
+    pub not_served: Option<Arc<Prefixes>>,
 }
 
 /// What became of a datagram.
@@ -73,7 +77,13 @@ impl Hub {
         buffer: &mut Vec<u8>,
     ) -> Option<Transmit> {
         buffer.clear();
-        let Admission { retry_above, refuse_above, max_connections } = self.admission;
+        if let Some(prefixes) = &self.admission.not_served
+            && prefixes.contain(&PeerAddress::new(incoming.remote_address().ip()))
+        {
+            self.refused += 1;
+            return Some(self.endpoint.refuse(incoming, buffer));
+        }
+        let Admission { retry_above, refuse_above, max_connections, .. } = self.admission;
         if self.open >= max_connections || self.half_open >= refuse_above {
             self.refused += 1;
             tell_refused("refused: too many connections");

@@ -13,6 +13,7 @@ use crate::core::ice::IceConfig;
 use crate::core::io::ShardId;
 use crate::core::shard::ShardConfig;
 use crate::limits;
+use crate::privacy::Prefixes;
 
 /// Settings of all shards together.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct ShardSettings {
     pub limit_rates: bool,
     /// How long traces of people are kept.
     pub retention: Retention,
+    /// The ranges of addresses from which nobody is served.
+    pub not_served: Option<Arc<Prefixes>>,
     /// How credentials for TURN relays are made, if there are any.
     pub ice: Option<IceConfig>,
 }
@@ -45,6 +48,7 @@ impl ShardSettings {
             retry_above,
             refuse_above: retry_above.saturating_mul(limits::HALF_OPEN_FACTOR).max(limits::HALF_OPEN_LEAST),
             max_connections: self.max_sessions_of_one(shards) as usize + limits::EXTRA_CONNECTIONS,
+            not_served: self.not_served.clone(),
         }
     }
 

@@ -11,6 +11,7 @@ mod canary;
 mod image;
 mod kept;
 mod log;
+mod policy;
 mod world;
 
 use peers::http;

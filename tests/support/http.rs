@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// An answer as it came.
@@ -24,12 +24,30 @@ impl Answer {
 
 /// Sends a request with these header lines (and `Connection: close`) and reads all of the answer.
 pub fn ask(site: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    exchange(TcpStream::connect(site).expect("a connection"), method, path, headers)
+}
+
+/// The same from another address of this machine.
+pub fn ask_from(
+    from: IpAddr,
+    site: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let domain = socket2::Domain::for_address(site);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(from, 0).into()).expect("an address of this machine");
+    socket.connect(&site.into()).expect("a connection");
+    exchange(socket.into(), method, path, headers)
+}
+
+fn exchange(mut stream: TcpStream, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.extend([*name, ": ", *value, "\r\n"]);
     }
     request.push_str("\r\n");
-    let mut stream = TcpStream::connect(site).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     stream.write_all(request.as_bytes()).expect("a request");
     let mut bytes = Vec::new();

@@ -4,7 +4,7 @@ import { readSite } from '../../src/index.js';
 import { $, button, el } from './dom.js';
 import { language, put, t } from './i18n.js';
 
-/** @typedef {Pick<import('../../src/site.js').Site, 'message'|'paused'|'policyChanged'>} Said */
+/** @typedef {Pick<import('../../src/site.js').Site, 'message'|'paused'|'policyChanged'|'policyNotice'>} Said */
 
 /** What was read and put away, for the life of the page: it comes back only when something else is said. */
 let putAway = '';
@@ -35,12 +35,12 @@ function line(element, words) {
 }
 
 /** @param {Said} said */
-function noticeLines({ message, paused, policyChanged }) {
+function noticeLines({ message, paused, policyChanged, policyNotice }) {
   const lines = paused.filter((what) => ['text', 'video', 'new'].includes(what)).map((what) => line(el('p'), () => t(`paused_${what}`)));
   if (message) lines.unshift(el('p', { dir: 'auto' }, message));
   if (policyChanged) {
     const date = () => new Intl.DateTimeFormat(language(), { dateStyle: 'long', timeZone: 'UTC' }).format(new Date(policyChanged));
-    lines.push(el('p', {}, line(el('a', { href: '/privacy' }), () => t('policy_changed', { date: date() }))));
+    lines.push(el('p', {}, line(el('a', { href: '/privacy' }), () => t('policy_changed', { date: date() })), policyNotice && ' ', policyNotice && el('span', { lang: 'en', dir: 'ltr' }, policyNotice)));
   }
   return lines;
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use super::moment::utc;
+use crate::calendar::utc;
 use crate::config::LogFormat;
 
 /// A line before it is written.
