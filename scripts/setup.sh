@@ -13,6 +13,8 @@ declare -A package_of=(
   [Xvfb]=xvfb
   [turnserver]=coturn
   [valgrind]=valgrind
+  [pebble]=pebble
+  [testssl]=testssl.sh
   [node]=nodejs
   [npm]=npm
 )

@@ -409,6 +409,14 @@ const _: () = assert!(SELF_MADE_CERTIFICATE_S + SELF_MADE_CERTIFICATE_BACKDATED_
 const _: () =
     assert!(SELF_MADE_CERTIFICATE_REPLACED_S + SELF_MADE_CERTIFICATE_ANNOUNCED_S < SELF_MADE_CERTIFICATE_S);
 
+/// How long an order with an authority may take, in seconds: it looks at every name from several places.
+pub const ACME_ORDER_S: u64 = 300;
+/// After an order that failed the next comes after so many seconds, then after twice as long each time. Authorities
+/// count failures by the hour.
+pub const ACME_SHORTEST_PAUSE_S: u64 = 60;
+/// The longest time between two looks at the certificate, and between two orders, in seconds.
+pub const ACME_LONGEST_PAUSE_S: u64 = 3_600;
+
 /// Connections of the site at once; more wait in the kernel's backlog. Worst case with
 /// [`SITE_HEAD_BYTES`] each: 64 MiB; the files themselves are in the binary.
 pub const SITE_CONNECTIONS: usize = 1_024;

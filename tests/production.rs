@@ -2,16 +2,20 @@
 
 #[path = "support/http.rs"]
 mod http;
+#[path = "peers/pebble.rs"]
+mod pebble;
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anoncam::config::{CertificateFiles, Config, Mode};
 use anoncam::server::Server;
+use anoncam::tls::acme::Acme;
 use base64::Engine as _;
 use rustls::pki_types::CertificateDer;
 
@@ -54,6 +58,15 @@ fn server(files: &CertificateFiles) -> Server {
 
 /// One GET over TLS that trusts exactly this certificate; the answer with its head.
 fn get(site: SocketAddr, path: &str, trusted: &CertificateDer<'static>) -> Result<String, std::io::Error> {
+    get_as(NAME, site, path, trusted)
+}
+
+fn get_as(
+    name: &'static str,
+    site: SocketAddr,
+    path: &str,
+    trusted: &CertificateDer<'static>,
+) -> Result<String, std::io::Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.clone()).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -62,12 +75,12 @@ fn get(site: SocketAddr, path: &str, trusted: &CertificateDer<'static>) -> Resul
         .expect("TLS 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = NAME.try_into().expect("a name");
-    let connection = rustls::ClientConnection::new(Arc::new(config), name).expect("a connection");
+    let server_name = name.try_into().expect("a name");
+    let connection = rustls::ClientConnection::new(Arc::new(config), server_name).expect("a connection");
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, site.port()))?;
     tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut stream = rustls::StreamOwned::new(connection, tcp);
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     match stream.read_to_string(&mut answer) {
         // The server may close TCP without TLS's goodbye once the answer is complete.
@@ -92,6 +105,102 @@ fn the_site_speaks_https_under_its_own_name() {
     assert!(config["webtransport"].get("serverCertificateHashes").is_none(), "an authority vouches for it");
     assert_eq!(server.page_url(), "https://chat.example");
     server.drain_and_stop(Duration::ZERO).expect("an end");
+}
+
+/// The chain that a server shows over TCP, whoever has signed it.
+fn shown(site: SocketAddr) -> Option<Vec<CertificateDer<'static>>> {
+    let config = Arc::new(support::tls_client_config(b"http/1.1"));
+    let name = NAME.try_into().expect("a name");
+    let connection = rustls::ClientConnection::new(config, name).expect("a connection");
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, site.port())).ok()?;
+    let mut stream = rustls::StreamOwned::new(connection, tcp);
+    stream.conn.complete_io(&mut stream.sock).ok()?;
+    stream.conn.peer_certificates().map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect())
+}
+
+/// Waits for a certificate with this property; returns it.
+fn shown_where(
+    site: SocketAddr,
+    wanted: impl Fn(&[CertificateDer<'static>]) -> bool,
+) -> CertificateDer<'static> {
+    let deadline = Instant::now() + 2 * support::LONG;
+    loop {
+        if let Some(chain) = shown(site).filter(|chain| wanted(chain)) {
+            return chain[0].clone();
+        }
+        assert!(Instant::now() < deadline, "a certificate in time");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn an_authority_gives_a_certificate_for_tcp_and_udp_and_another_before_it_expires() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let port = TcpListener::bind("0.0.0.0:0").expect("a port").local_addr().expect("an address").port();
+    // Renewed after two thirds of 18 s.
+    let pebble = pebble::Pebble::start(directory.path(), port, 18);
+    let state = directory.path().join("state");
+    let config = || {
+        let acme = Acme {
+            directory: pebble.url.clone(),
+            contact: Some("mailto:admin@chat.example".to_owned()),
+            root: Some(pebble.root.clone()),
+            state: state.clone(),
+            names: vec![NAME.to_owned(), "www.chat.example".to_owned()],
+        };
+        let files = CertificateFiles { cert: acme.certificate_file(), key: acme.certificate_file() };
+        Config { site: (Ipv4Addr::UNSPECIFIED, port).into(), acme: Some(acme), ..config(&files) }
+    };
+    let server = Server::start(config()).expect("a server");
+    let site = server.site_addr();
+    let issued = |chain: &[CertificateDer<'_>]| chain.len() >= 2;
+    let first = shown_where(site, issued);
+    assert!(first.windows(NAME.len()).any(|part| part == NAME.as_bytes()));
+    let mode = std::fs::metadata(&state).expect("the state directory").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    // The same over QUIC.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let over_quic = runtime.block_on(async {
+        let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
+        let connecting = endpoint.connect_with(support::client_config(), server.local_addr(), NAME);
+        let connection = connecting.expect("a configuration").await.expect("a connection");
+        let identity = connection.peer_identity().expect("a certificate");
+        identity.downcast::<Vec<CertificateDer<'static>>>().expect("certificates")[0].clone()
+    });
+    let now = shown(site).expect("a chain")[0].clone();
+    assert!(over_quic == first || over_quic == now, "one certificate for both");
+    let second = shown_where(site, |chain| issued(chain) && chain[0] != first && chain[0] != now);
+    server.drain_and_stop(Duration::ZERO).expect("an end");
+
+    // After a restart it goes on with what it has, under the same account.
+    let account = std::fs::read(state.join("account.json")).expect("an account");
+    let server = Server::start(config()).expect("a server");
+    let chain = shown(server.site_addr()).expect("a chain");
+    assert!(chain.len() >= 2 && (chain[0] == second || chain[0] != first), "at once");
+    assert_eq!(std::fs::read(state.join("account.json")).expect("an account"), account);
+    server.drain_and_stop(Duration::ZERO).expect("an end");
+}
+
+#[test]
+fn until_there_is_a_certificate_the_server_lives_and_is_not_ready() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let acme = Acme {
+        directory: "https://127.0.0.1:1/dir".to_owned(),
+        contact: None,
+        root: None,
+        state: directory.path().join("state"),
+        names: vec![NAME.to_owned()],
+    };
+    let files = CertificateFiles { cert: acme.certificate_file(), key: acme.certificate_file() };
+    let server = Server::start(Config { acme: Some(acme), ..config(&files) }).expect("a server");
+    // What it shows meanwhile is for localhost, which no browser takes for another name.
+    let stopgap = shown(server.site_addr()).expect("a chain");
+    assert_eq!(stopgap.len(), 1);
+    let told = get_as("localhost", server.site_addr(), "/readyz", &stopgap[0]).expect("an answer");
+    assert!(told.starts_with("HTTP/1.1 503 ") && told.ends_with("no certificate yet"), "{told}");
+    let told = get_as("localhost", server.site_addr(), "/healthz", &stopgap[0]).expect("an answer");
+    assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+    assert!(server.drain_and_stop(Duration::ZERO).is_ok());
 }
 
 /// Waits until the site serves this certificate.

@@ -3,15 +3,20 @@
 //! In: a draft in which every value is right by itself. Out: a [`Config`], or the problems with their places.
 
 use super::draft::Draft;
-use super::{CertificateFiles, Config, Place, Problem, imprint, turn};
-use crate::tls;
+use super::{CertificateFiles, Config, Place, Problem, acme, imprint, turn};
+use crate::tls::{self, acme::Acme};
 
 /// Checks what only shows when settings are seen together.
 pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
-    let certificate = certificate(&mut draft, &mut problems);
+    let acme = acme::check(&draft, &mut problems);
+    let certificate = match &acme {
+        Some((files, _)) => Some(files.clone()),
+        None => certificate(&mut draft, &mut problems),
+    };
     let turn = turn::check(&draft, &mut problems);
-    if draft.cert.is_none() && draft.key.is_none() {
+    let secured = draft.cert.is_some() || draft.key.is_some() || acme.is_some();
+    if !secured {
         problems.extend(loopback_only(&draft));
     } else if draft.config.public_url.is_none() {
         problems.push(draft.problem(
@@ -19,13 +24,13 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
             "missing: with a certificate, browsers need the name to connect to, such as \"https://chat.example:4433\"",
         ));
     }
-    problems.extend(addresses(&draft));
+    problems.extend(addresses(&draft, secured));
     problems.extend(imprint::check(&mut draft));
     if draft.config.access_log && draft.config.log_dir.is_none() {
         let message = "needs log_dir: what is written about people has to be deleted in time, which the server does there";
         problems.push(draft.problem("access_log", message));
     }
-    if draft.config.dumpable_for_tests && draft.cert.is_some() {
+    if draft.config.dumpable_for_tests && secured {
         let place = Place::Flag("--dumpable-for-tests".to_owned());
         problems.push(Problem::at(
             place,
@@ -39,6 +44,9 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
     config.warnings.extend(turn::warnings(draft.turn_secret.as_ref()));
     if let (true, Some(url)) = (config.origins.is_empty(), &config.public_url) {
         config.origins.push(site_origin(url, &config));
+    }
+    if let Some((_, acme)) = acme {
+        config.acme = Some(Acme { names: acme::names(&config), ..acme });
     }
     match imprint::complete(&draft, &mut config) {
         None => Ok(config),
@@ -65,7 +73,7 @@ fn loopback_only(draft: &Draft) -> Vec<Problem> {
 }
 
 /// What addresses exclude each other.
-fn addresses(draft: &Draft) -> Vec<Problem> {
+fn addresses(draft: &Draft, secured: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     let ips: Vec<_> = draft.config.listen.iter().map(|address| address.ip()).collect();
     // What is sent leaves from the address that it was asked at, which the IP alone tells.
@@ -73,7 +81,7 @@ fn addresses(draft: &Draft) -> Vec<Problem> {
         let message = format!("{} is there twice, allowed is one port of each address", twice.1);
         problems.push(draft.problem("listen", message));
     }
-    if draft.config.redirect.is_some() && (draft.cert.is_none() || draft.config.site.are_loopback()) {
+    if draft.config.redirect.is_some() && (!secured || draft.config.site.are_loopback()) {
         let message = "there is no HTTPS to send browsers to; it needs cert and key, and a site that is not on loopback";
         problems.push(draft.problem("redirect", message));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::acme::AcmeDraft;
 use super::settings::SETTINGS;
 use super::value::Value;
 use super::{Config, Place, Problem};
@@ -13,6 +14,7 @@ pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+    pub(super) acme: AcmeDraft,
     pub(super) turn_urls: Option<Vec<String>>,
     pub(super) turn_secret: Option<PathBuf>,
     pub(super) not_served_prefixes: Option<PathBuf>,

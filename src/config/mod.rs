@@ -5,6 +5,7 @@
 //!
 //! [`SETTINGS`] is the one table of all settings; flags, environment and file are three ways to fill it.
 
+mod acme;
 mod addresses;
 mod check;
 mod draft;
@@ -36,6 +37,7 @@ use crate::limits;
 use crate::privacy::Hidden;
 #[cfg(test)]
 use crate::tls;
+use crate::tls::acme::Acme;
 use draft::Draft;
 use error::{Place, Problem};
 
@@ -69,8 +71,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whether X25519MLKEM768 is offered.
     pub post_quantum: bool,
-    /// The certificate and its key; `None` means development mode.
+    /// The certificate and its key; `None` means development mode. With ACME, where they will be.
     pub certificate: Option<CertificateFiles>,
+    /// How the certificate is got, if not by the operator.
+    pub acme: Option<Acme>,
     /// The TURN relay that video chats are given.
     pub turn: Option<Turn>,
     /// Where counts are told to a monitor (TCP, loopback only); `None` means nowhere.
@@ -239,6 +243,7 @@ impl Default for Config {
             public_url: None,
             post_quantum: true,
             certificate: None,
+            acme: None,
             turn: None,
             metrics: None,
             control: None,
@@ -272,6 +277,9 @@ impl fmt::Display for Config {
         }
         if let Some(url) = &self.public_url {
             writeln!(f, "  browsers reach    {url}")?;
+        }
+        if let Some(acme) = &self.acme {
+            writeln!(f, "  certificate       by ACME, for {}", acme.names.join(", "))?;
         }
         if !self.origins.is_empty() {
             writeln!(f, "  origins           {}", self.origins.join(", "))?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::acme;
 use super::draft::Draft;
 use super::imprint;
 use super::turn::is_ice_url;
@@ -296,6 +297,32 @@ pub const SETTINGS: &[Setting] = &[
             draft.config.retention.server_log = std::time::Duration::from_secs(hours * 3_600);
             Ok(())
         },
+    },
+    Setting {
+        key: "acme.state",
+        about: "Directory where the account and the certificate are kept, mode 0700. Turns ACME on: the server gets its \
+                certificate itself, for the hosts of public_url and origins, and renews it. In place of cert and key. Default none.",
+        apply: acme::give_state,
+    },
+    Setting {
+        key: "acme.agree",
+        about: "true: you agree to the terms of the authority. Needed for ACME. Default false.",
+        apply: |draft, value| value.boolean().map(|agree| draft.acme.agree = agree),
+    },
+    Setting {
+        key: "acme.directory",
+        about: "URL of the authority's directory. Default https://acme-v02.api.letsencrypt.org/directory.",
+        apply: acme::give_directory,
+    },
+    Setting {
+        key: "acme.contact",
+        about: "Where the authority can reach you, such as mailto:admin@chat.example. Default none.",
+        apply: acme::give_contact,
+    },
+    Setting {
+        key: "acme.root",
+        about: "PEM file with the root of the authority's own certificate, for an authority of your own. Default: the system's roots.",
+        apply: acme::give_root,
     },
     Setting {
         key: "post_quantum",

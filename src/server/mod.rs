@@ -67,6 +67,9 @@ impl Server {
     /// before it serves.
     pub fn prepare(config: Config, mut given: Given) -> Result<Prepared, StartError> {
         let certificates = Arc::new(match &config.certificate {
+            Some(files) if config.acme.is_some() => {
+                CertificateStore::from_files_to_come(files, SystemTime::now())?
+            }
             Some(files) => CertificateStore::from_files(files)?,
             None => CertificateStore::inherited(given.certificates(), SystemTime::now())?,
         });
@@ -113,6 +116,7 @@ impl Server {
             metrics,
             control: control.map(|socket| (socket, Arc::clone(&operator))),
             certificates,
+            acme: config.acme.clone(),
         })
         .map_err(StartError::Thread)?;
         Ok(Prepared(Self {

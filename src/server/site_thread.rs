@@ -13,6 +13,7 @@ use crate::limits;
 use crate::ops::control::ControlSocket;
 use crate::site::{Metrics, Page, Redirect, SiteSockets};
 use crate::tls::CertificateStore;
+use crate::tls::acme::{self, Acme};
 use crate::transport::pipe::{Doors, Listener};
 
 /// What the thread serves and looks after.
@@ -24,6 +25,7 @@ pub(super) struct SiteParts {
     pub metrics: Option<(SiteSockets, Metrics)>,
     pub control: Option<(ControlSocket, Arc<Operator>)>,
     pub certificates: Arc<CertificateStore>,
+    pub acme: Option<Acme>,
 }
 
 /// A thread that serves until it is stopped or dropped.
@@ -49,11 +51,15 @@ impl SiteThread {
         let rested = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&rested);
         let certificates = Arc::clone(&parts.certificates);
+        let acme = parts.acme.take();
         let thread = std::thread::Builder::new().name("site".to_owned()).spawn(move || {
             runtime.block_on(async {
                 for listener in std::mem::take(&mut parts.doors.1) {
                     // Ends with its shard.
                     tokio::spawn(listener.run());
+                }
+                if let Some(acme) = acme {
+                    tokio::spawn(acme::renew(acme, Arc::clone(&certificates)));
                 }
                 let serving = async {
                     // Its end, however it comes.

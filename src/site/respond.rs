@@ -178,6 +178,9 @@ impl Page {
     /// For a load balancer: whether newcomers should be sent here.
     fn readiness(&self) -> Answer {
         let state = self.config.counters.state();
+        if self.config.certificates.is_stopgap() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "no certificate yet");
+        }
         let open = state == ServerState::Open;
         plain(if open { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, state.as_str())
     }

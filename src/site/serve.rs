@@ -28,6 +28,7 @@ use super::{Respond, websocket};
 use crate::config::Addresses;
 use crate::limits;
 use crate::privacy::PeerAddress;
+use crate::tls::ALPN_ACME;
 use crate::transport::pipe::Doors;
 
 /// Sockets that are bound and do not answer yet: the port is known before the rest of the server starts.
@@ -213,6 +214,10 @@ async fn connection<R: Respond>(
     let handshake = Duration::from_secs(limits::SITE_HEAD_S);
     let accept = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(limits::SITE_TLS_BYTES)));
     if let Ok(Ok(stream)) = timeout(handshake, accept).await {
+        if stream.get_ref().1.alpn_protocol() == Some(ALPN_ACME) {
+            // An authority has seen what it wanted to see.
+            return;
+        }
         serve_http(stream, site, welcome, life, place).await;
     }
 }

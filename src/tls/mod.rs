@@ -5,6 +5,7 @@
 //!
 //! Nothing here lets two visits be linked: no session ticket, no resumption, no early data (DESIGN.md, privacy rules).
 
+pub mod acme;
 mod chain;
 mod files;
 mod self_made;
@@ -27,6 +28,8 @@ pub use store::CertificateStore;
 /// The one application protocol over QUIC (RFC 9114, section 3.1).
 const ALPN_HTTP3: &[u8] = b"h3";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// What an authority asks for that looks whether a name leads here (RFC 8737, section 6.2). Nothing is spoken over it.
+pub const ALPN_ACME: &[u8] = b"acme-tls/1";
 
 /// What rustls is allowed to use over QUIC: TLS 1.3 only, the cheapest suite first.
 ///
@@ -73,7 +76,7 @@ pub fn site_crypto(
     let mut provider = CryptoProvider::clone(&crypto_provider(post_quantum));
     provider.cipher_suites.extend(TLS12_SUITES);
     let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
-    config(store, Arc::new(provider), &versions, &[ALPN_HTTP1])
+    config(store, Arc::new(provider), &versions, &[ALPN_HTTP1, ALPN_ACME])
 }
 
 fn config(

@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::files::Version;
-use super::{CertificateError, SelfMade, SelfMadeParts, load_certificate};
+use super::{ALPN_ACME, CertificateError, SelfMade, SelfMadeParts, load_certificate};
 use crate::config::CertificateFiles;
 use crate::limits;
 
@@ -18,6 +18,8 @@ use crate::limits;
 #[derive(Debug)]
 pub struct CertificateStore {
     state: RwLock<State>,
+    /// What an authority is shown that asks for a name (RFC 8737).
+    challenges: RwLock<Vec<(String, Arc<CertifiedKey>)>>,
 }
 
 #[derive(Debug)]
@@ -27,6 +29,8 @@ enum State {
         key: Arc<CertifiedKey>,
         /// Of the files, when they were last looked at.
         seen: Version,
+        /// Whether the files are still to come, and what is served proves nothing.
+        stopgap: bool,
     },
     /// Oldest first, never empty: `served` is one of them.
     SelfMade { served: Arc<CertifiedKey>, all: Vec<SelfMade> },
@@ -37,7 +41,7 @@ impl CertificateStore {
     pub fn self_made(now: SystemTime) -> Result<Self, rcgen::Error> {
         let first = SelfMade::new(now)?;
         let state = State::SelfMade { served: Arc::clone(&first.key), all: vec![first] };
-        Ok(Self { state: RwLock::new(state) })
+        Ok(Self::new(state))
     }
 
     /// A store that goes on with the certificates that another one made, oldest first; where there are none it makes one.
@@ -45,7 +49,7 @@ impl CertificateStore {
         let all = parts.into_iter().map(SelfMade::from_parts).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = all.first() else { return Self::self_made(now) };
         let served = Arc::clone(&first.key);
-        let store = Self { state: RwLock::new(State::SelfMade { served, all }) };
+        let store = Self::new(State::SelfMade { served, all });
         store.turn(now)?;
         Ok(store)
     }
@@ -62,7 +66,30 @@ impl CertificateStore {
     pub fn from_files(files: &CertificateFiles) -> Result<Self, CertificateError> {
         let seen = Version::of(files);
         let key = Arc::new(load_certificate(files)?);
-        Ok(Self { state: RwLock::new(State::Operator { files: files.clone(), key, seen }) })
+        Ok(Self::new(State::Operator { files: files.clone(), key, seen, stopgap: false }))
+    }
+
+    /// A store with a certificate that may be still to come: until then it serves one that no browser takes.
+    pub fn from_files_to_come(files: &CertificateFiles, now: SystemTime) -> Result<Self, rcgen::Error> {
+        if let Ok(store) = Self::from_files(files) {
+            return Ok(store);
+        }
+        let (seen, key) = (Version::of(files), SelfMade::new(now)?.key);
+        Ok(Self::new(State::Operator { files: files.clone(), key, seen, stopgap: true }))
+    }
+
+    /// Whether there is no certificate yet that a browser would take.
+    pub fn is_stopgap(&self) -> bool {
+        matches!(&*self.read(), State::Operator { stopgap: true, .. })
+    }
+
+    /// What to show to an authority that asks for these names, until the next call.
+    pub fn set_challenges(&self, challenges: Vec<(String, Arc<CertifiedKey>)>) {
+        *self.challenges.write().unwrap_or_else(PoisonError::into_inner) = challenges;
+    }
+
+    fn new(state: State) -> Self {
+        Self { state: RwLock::new(state), challenges: RwLock::default() }
     }
 
     /// Reads the operator's certificate again, or another one; if that fails, the one in use stays. A self-made one is left
@@ -74,7 +101,7 @@ impl CertificateStore {
         };
         let seen = Version::of(&files);
         let key = Arc::new(load_certificate(&files)?);
-        *self.write() = State::Operator { files, key, seen };
+        *self.write() = State::Operator { files, key, seen, stopgap: false };
         Ok(())
     }
 
@@ -151,8 +178,13 @@ const ANNOUNCED_AT: Duration =
     Duration::from_secs(limits::SELF_MADE_CERTIFICATE_REPLACED_S - limits::SELF_MADE_CERTIFICATE_ANNOUNCED_S);
 
 impl ResolvesServerCert for CertificateStore {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if !hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ALPN_ACME)) {
+            return Some(self.current());
+        }
+        let name = hello.server_name()?;
+        let challenges = self.challenges.read().unwrap_or_else(PoisonError::into_inner);
+        challenges.iter().find(|(own, _)| own == name).map(|(_, key)| Arc::clone(key))
     }
 }
 

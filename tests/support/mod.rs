@@ -133,6 +133,12 @@ pub async fn meet(ada: &mut Person, ben: &mut Person) -> u32 {
 
 /// Trusts any certificate: what is tested here is not TLS.
 pub fn client_config() -> quinn::ClientConfig {
+    let tls = tls_client_config(b"h3");
+    quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// The same for any protocol over TLS 1.3.
+pub fn tls_client_config(protocol: &[u8]) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -140,8 +146,8 @@ pub fn client_config() -> quinn::ClientConfig {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TrustAnybody(provider)))
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h3".to_vec()];
-    quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap()))
+    tls.alpn_protocols = vec![protocol.to_vec()];
+    tls
 }
 
 #[derive(Debug)]
