@@ -222,7 +222,7 @@ fn metrics_are_counts_on_a_listener_of_their_own() {
     let server = Server::start(config).expect("a server");
     let metrics = server.metrics_addr().expect("an address");
     let text = String::from_utf8(get(metrics, "/metrics").body).expect("UTF-8");
-    assert!(text.contains("\nanoncam_sessions{shard=\"0\"} 0\nanoncam_sessions{shard=\"1\"} 0\n"), "{text}");
+    assert!(text.contains("\nanoncam_channels{shard=\"0\"} 0\nanoncam_channels{shard=\"1\"} 0\n"), "{text}");
     assert_eq!(get(metrics, "/client-config.json").status, 404, "the page is elsewhere");
     assert_eq!(get(server.site_addr(), "/metrics").status, 404, "and the metrics are not on the page's port");
     let rebound = ask(metrics, "GET", "/metrics", &[("Host", "evil.example")]);

@@ -260,7 +260,8 @@ impl World {
         }
         for shard in &self.shards {
             let counts = shard.counts();
-            let left = (counts.links, counts.sessions, counts.waiting, counts.in_chat, counts.interests);
+            let waiting: u64 = counts.waiting.iter().sum();
+            let left = (counts.links, counts.sessions, waiting, counts.in_chat, counts.interests);
             assert_eq!(left, (0, 0, 0, 0, 0), "all comes back");
         }
     }

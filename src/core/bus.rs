@@ -84,6 +84,13 @@ pub struct Offer {
     pub known: Option<Box<Known>>,
 }
 
+impl Offer {
+    /// Since when they wait.
+    pub fn since(&self, now: Time) -> Time {
+        Time(now.0.saturating_sub(self.waited_ms * 1_000))
+    }
+}
+
 /// A chat that is asked for.
 #[derive(Debug)]
 pub struct Claim {

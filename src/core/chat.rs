@@ -36,7 +36,6 @@ impl Shard {
                 across.uncredited += frame.bytes.len();
                 let waiting_bytes = across.uncredited;
                 let message = across.message(id, ChatBody::Relay(frame));
-                self.counts.relayed += 1;
                 (Relayed::There { to: across.shard, message }, waiting_bytes)
             }
         };
@@ -65,6 +64,7 @@ impl Shard {
         link.held += bytes as u32;
         let queued = link.queued();
         self.counts.relayed += 1;
+        self.counts.relayed_bytes += bytes as u64;
         match &mut link.kind {
             LinkKind::Here => (Relayed::Here { to, frame: frame.bytes }, queued),
             LinkKind::Far(trunk) => (trunk.relay(frame), queued),

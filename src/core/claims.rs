@@ -60,7 +60,7 @@ impl Shard {
             seeker.claimed = false;
         }
         let Claim { a: offer, chat: number, role, .. } = claim;
-        let mode = offer.mode;
+        let (mode, since) = (offer.mode, offer.since(now));
         let names = self.with_claimant(now, offer, |shard, claimant| {
             let seeker = shard.room.get(ticket)?;
             fits(claimant, seeker, now)?;
@@ -86,6 +86,7 @@ impl Shard {
         let Some(seeker) = self.room.leave(ticket) else { return };
         self.withdraw(b.session, &seeker);
         self.counts.pairs_across += 1;
+        self.latencies.paired(mode, [since, seeker.since], now);
         self.start_chat(now, seeker, a, Stranger::There(Box::new(across)), role, &opening);
         self.post(from, accept);
     }

@@ -7,8 +7,10 @@ pub struct Counts {
     pub links: u64,
     /// Sessions, also those that are away.
     pub sessions: u64,
-    /// Sessions that wait for a stranger.
-    pub waiting: u64,
+    /// Sessions without a channel.
+    pub away: u64,
+    /// Sessions that wait for a stranger, by mode.
+    pub waiting: [u64; 2],
     /// Sessions in a chat.
     pub in_chat: u64,
     /// Offers from all shards at this rendezvous.
@@ -39,8 +41,10 @@ pub struct Counts {
     pub chats_broken: u64,
     /// Links between shards that a gap or silence ended.
     pub links_broken: u64,
-    /// Frames relayed.
+    /// Frames relayed to a channel.
     pub relayed: u64,
+    /// Bytes of these frames.
+    pub relayed_bytes: u64,
     /// Frames dropped because nobody was meant (any more).
     pub dropped: u64,
     /// Times a sender was not read because the stranger read slowly.
@@ -55,4 +59,6 @@ pub struct Counts {
     pub refused_paused: u64,
     /// Sessions refused because the shard was full.
     pub refused_full: u64,
+    /// Sessions that the server closed, by close code.
+    pub closed: [u64; 9],
 }

@@ -136,6 +136,7 @@ impl Shard {
     fn pair(&mut self, now: Time, a: Seeker, ticket: u32) {
         let Some(b) = self.room.leave(ticket) else { return };
         self.counts.pairs_here += 1;
+        self.latencies.paired(a.mode, [a.since, b.since], now);
         let names = shared(a.interests(), b.interests()).map(|id| self.interests.text(id).into());
         let shared = names.collect();
         let opening = Opening { number: self.random_chat(), mode: a.mode, shared };
@@ -206,6 +207,7 @@ impl Shard {
             self.interests.release(*interest);
         }
         if matched {
+            self.latencies.waited(seeker.mode, seeker.since, now);
             let waited_ms = now.ms_since(seeker.since);
             let estimate = &mut self.estimates[seeker.mode as usize];
             let before = estimate.unwrap_or(waited_ms);

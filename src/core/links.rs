@@ -116,7 +116,10 @@ impl Shard {
     pub(super) fn close(&mut self, link: LinkId, code: CloseCode, reason: Bytes) {
         match self.link(link).map(|link| &link.kind) {
             Some(LinkKind::Far(_)) => self.trunk_close(link, code, reason),
-            Some(_) => self.outputs.push_back(Output::Close { link, code, reason }),
+            Some(_) => {
+                self.counts.closed[code as usize] += 1;
+                self.outputs.push_back(Output::Close { link, code, reason });
+            }
             None => {}
         }
         self.let_go(link);

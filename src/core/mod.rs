@@ -21,6 +21,7 @@ pub mod ice;
 pub mod index;
 pub mod interests;
 pub mod io;
+pub mod latencies;
 mod links;
 pub mod message;
 pub mod pages;

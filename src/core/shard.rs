@@ -24,9 +24,10 @@ use super::frame::{ControlKind, FrameFault};
 use super::ice::IceConfig;
 use super::interests::{Interner, Keyed};
 use super::io::{LinkId, Output, RelayFrame, Relayed, ShardId, Time};
+use super::latencies::Latencies;
 use super::links::{Link, LinkKind};
 use super::pages::Slots;
-use super::pairing::SessionId;
+use super::pairing::{Mode, SessionId};
 use super::pause::Paused;
 use super::rendezvous::Rendezvous;
 use super::session::Session;
@@ -102,6 +103,7 @@ pub struct Shard {
     /// How long people wait, in ms, by mode.
     pub(super) estimates: [Option<u64>; 2],
     pub(super) counts: Counts,
+    pub(super) latencies: Latencies,
 }
 
 impl Shard {
@@ -133,6 +135,7 @@ impl Shard {
             unix_s_at_zero: 0,
             estimates: [None; 2],
             counts: Counts::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -324,12 +327,18 @@ impl Shard {
         Counts {
             links: (self.links.len() - self.retired.len()) as u64,
             sessions: self.sessions.len() as u64,
-            waiting: self.room.len() as u64,
+            away: self.away as u64,
+            waiting: [Mode::Text, Mode::Video].map(|mode| self.room.people(mode) as u64),
             in_chat: self.chats as u64,
             offers: self.rendezvous.room.len() as u64,
             interests: self.interests.len() as u64,
             ..self.counts
         }
+    }
+
+    /// How long people have waited, since it was last taken away (see [`Latencies::take`]).
+    pub fn latencies(&mut self) -> &mut Latencies {
+        &mut self.latencies
     }
 
     /// Something happened to a channel: told to its session, here or at home.

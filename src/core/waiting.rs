@@ -93,6 +93,8 @@ pub struct Room {
     shelves: Slots<Shelf>,
     /// Shelves by key, without the plain ones.
     index: Index,
+    /// People by mode.
+    people: [usize; 2],
 }
 
 /// Shelves that are always there, so that people without wishes need no table: see [`plain`].
@@ -120,12 +122,23 @@ impl Room {
         for key in PLAIN {
             shelves.insert(Shelf { key, head: NIL, tail: NIL, cursor: Cell::new(NIL) });
         }
-        Self { entries: Slots::default(), places: Slots::default(), shelves, index: Index::new(key) }
+        Self {
+            entries: Slots::default(),
+            places: Slots::default(),
+            shelves,
+            index: Index::new(key),
+            people: [0; 2],
+        }
     }
 
     /// People in the room.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// People of one mode in the room.
+    pub fn people(&self, mode: Mode) -> usize {
+        self.people[mode as usize]
     }
 
     /// Whether nobody is there.
@@ -157,6 +170,7 @@ impl Room {
     pub fn join(&mut self, seeker: Seeker, now: Time) -> u32 {
         let open = seeker.interests().is_empty() && !seeker.strict;
         let relaxed = seeker.relaxed(now);
+        self.people[seeker.mode as usize] += 1;
         let ticket = self.entries.insert(Entry { seeker, places: NIL, relaxed: false });
         if open {
             self.stand(ticket, Topic::Open);
@@ -177,6 +191,7 @@ impl Room {
     /// Somebody leaves.
     pub fn leave(&mut self, ticket: u32) -> Option<Seeker> {
         let entry = self.entries.remove(ticket)?;
+        self.people[entry.seeker.mode as usize] -= 1;
         let mut at = entry.places;
         while let Some(place) = self.places.remove(at) {
             self.unlink(at, &place);

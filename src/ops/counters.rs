@@ -4,8 +4,11 @@
 //! waits for. Readers sum over the shards; the sum is of slightly different moments, which is good enough for a count.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use super::levers::{Levers, Pausable};
+use super::totals::TotalCounts;
+use crate::core::latencies::Latencies;
 use crate::core::reply::round_online;
 
 /// The counters of all shards, the state of the server, and what its operator has set.
@@ -43,10 +46,14 @@ impl ServerState {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ShardCounters {
-    /// Sessions that are connected now.
+    /// Channels that are connected now, also those before HELLO.
     pub online: Gauge,
-    /// Sessions that wait for a stranger now.
-    pub waiting: Gauge,
+    /// Sessions in memory now, connected or not.
+    pub sessions: Gauge,
+    /// Sessions without a connection now.
+    pub away: Gauge,
+    /// Sessions that wait for a stranger now, by mode.
+    pub waiting: [Gauge; 2],
     /// Sessions in a chat now.
     pub in_chat: Gauge,
     /// QUIC connections now, sessions or not.
@@ -57,18 +64,39 @@ pub struct ShardCounters {
     pub handshakes: Gauge,
     /// Older processes whose datagrams this shard passes on, after an upgrade.
     pub elders: Gauge,
-    /// Sessions opened since the start.
-    pub opened: Count,
-    /// Sessions matched with a stranger since the start: two a chat, each on its own shard.
-    pub matched: Count,
-    /// Frames relayed since the start.
-    pub relayed: Count,
-    /// Connections and sessions turned away since the start, for whatever reason.
-    pub refused: Count,
+    /// Bytes in buffers for clients now, as accounted against the cap.
+    pub buffered_bytes: Gauge,
+    /// Bytes on the heap now that the shard's thread has allocated and nobody has freed.
+    pub heap_bytes: Gauge,
+    /// CPU time of the shard's thread, in microseconds.
+    pub cpu_us: Gauge,
+    /// What it has counted since the start of the process.
+    pub totals: TotalCounts,
+    /// How long people wait. The shard never waits for this lock: whoever reads makes it tell later.
+    latencies: Mutex<Latencies>,
     /// Times this shard panicked and was started again.
     pub panics: Count,
     /// Turns that this shard has finished: a shard that hangs does not.
     pub turns: Count,
+}
+
+impl ShardCounters {
+    /// Adds what a shard has recorded, unless somebody reads at this moment.
+    pub fn take_latencies(&self, from: &mut Latencies) {
+        if let Ok(mut all) = self.latencies.try_lock() {
+            all.take(from);
+        }
+    }
+
+    /// How long people have waited on this shard.
+    pub fn latencies(&self) -> Latencies {
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sessions that wait for a stranger now.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.iter().map(Gauge::get).sum()
+    }
 }
 
 /// A number that goes up and down; one writer.

@@ -9,9 +9,11 @@ pub mod metrics;
 mod notify;
 pub mod panic;
 mod signals;
+mod totals;
 pub mod watchdog;
 
 pub use counters::{Count, Counters, Gauge, ServerState, ShardCounters};
 pub use levers::{Levers, Pausable};
 pub use notify::Notifier;
 pub use signals::{Request, Signals};
+pub use totals::{CLOSE_CODES, Total, TotalCounts, Totals};

@@ -9,4 +9,4 @@ mod wipe;
 pub use hidden::{Hidden, PeerAddress};
 pub use prefixes::Prefixes;
 pub use stack::wipe_dead_frames;
-pub use wipe::Wiping;
+pub use wipe::{Wiping, heap_bytes_of_thread};

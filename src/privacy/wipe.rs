@@ -9,7 +9,25 @@
 #![allow(unsafe_code)] // An allocator is unsafe by nature: GlobalAlloc is an unsafe trait.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
 use std::ptr;
+
+thread_local! {
+    /// Bytes that this thread has allocated, less what it has freed.
+    static HEAP_BYTES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes on the heap that the calling thread has allocated, less what it has freed, its own or another's: below 0 if it has freed
+/// more. Always 0 where [`Wiping`] is not the allocator of the process.
+pub fn heap_bytes_of_thread() -> i64 {
+    HEAP_BYTES.get().cast_signed() as i64
+}
+
+/// Counts bytes that come and bytes that go. A plain add in the thread's own memory; at the very end of a thread, where there is
+/// none, nothing.
+fn count(come: usize, go: usize) {
+    let _ = HEAP_BYTES.try_with(|bytes| bytes.set(bytes.get().wrapping_add(come).wrapping_sub(go)));
+}
 
 /// An allocator that zeroes what `A` gets back.
 ///
@@ -21,16 +39,19 @@ pub struct Wiping<A>(pub A);
 // `A`'s own guarantees carry over. Between the two, only bytes inside of a block are read or written.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 0);
         // SAFETY: the caller keeps GlobalAlloc::alloc's contract, which is A's.
         unsafe { self.0.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 0);
         // SAFETY: as above. A's own way to zero knows fresh pages, which need none.
         unsafe { self.0.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(0, layout.size());
         // SAFETY: `block` was allocated here with `layout`, so `layout.size()` bytes are ours until A takes them back.
         unsafe {
             wipe(block, layout.size());
@@ -43,6 +64,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let size = layout.size();
         if new_size <= size && new_size >= size / 2 {
+            count(new_size, size);
             // SAFETY: the bytes from `new_size` to `size` are inside of the block, and the caller gives them up.
             unsafe { wipe(block.add(new_size), size - new_size) };
             return block;
@@ -50,7 +72,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
         // SAFETY: `new_size` is not 0 and fits with the alignment, by GlobalAlloc::realloc's contract. The new block does
         // not overlap the old one, and both have the bytes that are copied.
         unsafe {
-            let moved = self.0.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+            let moved = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, size.min(new_size));
                 self.dealloc(block, layout);

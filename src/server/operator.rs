@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::ops::control::{Answer, Obey, Order};
 use crate::ops::log::events;
-use crate::ops::{self, Counters, Levers, Pausable, Request};
+use crate::ops::{self, Counters, Levers, Pausable, Request, ShardCounters};
 use crate::tls::CertificateStore;
 use crate::transport::settings::Shards;
 
@@ -66,12 +66,12 @@ impl Operator {
 
     fn status(&self) -> String {
         let counters = &self.counters;
-        let sum = |gauge: fn(&crate::ops::ShardCounters) -> u64| counters.sum(gauge);
+        let sum = |gauge: fn(&ShardCounters) -> u64| counters.sum(gauge);
         let mut line = format!(
             "{}: {} sessions, {} waiting, {} in a chat",
             counters.state().as_str(),
             counters.online(),
-            sum(|shard| shard.waiting.get()),
+            sum(ShardCounters::waiting),
             sum(|shard| shard.in_chat.get())
         );
         let elders = counters.shards().iter().map(|shard| shard.elders.get()).max().unwrap_or(0);

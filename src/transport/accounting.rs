@@ -7,6 +7,7 @@ use super::hub::Hub;
 use crate::core::frame::FrameDecoder;
 use crate::core::io::Time;
 use crate::limits;
+use crate::ops::Total;
 
 impl Hub {
     /// Updates what a connection counts for, ends it when its queue is past its bound, and sheds the heaviest while the
@@ -52,7 +53,7 @@ impl Hub {
             return;
         }
         conn.close_quic(instant, H3_EXCESSIVE_LOAD, "too much data with gaps");
-        self.shed += 1;
+        self.totals[Total::Shed] += 1;
         self.unlink(now, handle);
     }
 
@@ -63,7 +64,7 @@ impl Hub {
         line.decoder = FrameDecoder::default();
         let link = line.link;
         self.buffered -= holds;
-        self.shed += 1;
+        self.totals[Total::Shed] += 1;
         if let Some(link) = link {
             self.core.handle_stalled(now, link);
             self.apply(now);

@@ -15,6 +15,7 @@ use super::h3;
 use super::hub::Hub;
 use super::watch::tell_refused;
 use crate::core::io::Time;
+use crate::ops::Total;
 use crate::privacy::{PeerAddress, Prefixes};
 
 /// When a shard stops being generous.
@@ -80,17 +81,18 @@ impl Hub {
         if let Some(prefixes) = &self.admission.not_served
             && prefixes.contain(&PeerAddress::new(incoming.remote_address().ip()))
         {
-            self.refused += 1;
+            self.totals[Total::RefusedUnserved] += 1;
             return Some(self.endpoint.refuse(incoming, buffer));
         }
         let Admission { retry_above, refuse_above, max_connections, .. } = self.admission;
         if self.open >= max_connections || self.half_open >= refuse_above {
-            self.refused += 1;
+            self.totals[Total::RefusedConnections] += 1;
             tell_refused("refused: too many connections");
             return Some(self.endpoint.refuse(incoming, buffer));
         }
         if self.half_open >= retry_above && !incoming.remote_address_validated() {
             tell_refused("asked to prove its address");
+            self.totals[Total::Retries] += 1;
             return match self.endpoint.retry(incoming, buffer) {
                 Ok(transmit) => Some(transmit),
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),

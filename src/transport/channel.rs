@@ -11,9 +11,11 @@ use super::hub::Hub;
 use super::line::Line;
 use super::streams::Taken;
 use super::websocket::is_websocket;
+use crate::core::bus::BusMessage;
 use crate::core::frame::Frame;
-use crate::core::io::{CloseCode, FrameBytes, LinkId, Output, Relayed, Time};
+use crate::core::io::{CloseCode, FrameBytes, LinkId, Output, Relayed, ShardId, Time};
 use crate::limits;
+use crate::ops::Total;
 
 impl Hub {
     pub(super) fn read_channel(&mut self, now: Time, handle: u32) {
@@ -84,9 +86,15 @@ impl Hub {
     pub(super) fn forward(&mut self, relayed: Relayed) {
         match relayed {
             Relayed::Here { to, frame } => self.push(to, frame),
-            Relayed::There { to, message } => drop(self.bus.send(to, message)),
+            Relayed::There { to, message } => self.post(to, message),
             Relayed::Dropped => {}
         }
+    }
+
+    /// Tells another shard. What is lost is counted; the core is made for it.
+    fn post(&mut self, to: ShardId, message: BusMessage) {
+        let result = if self.bus.send(to, message) { Total::BusSent } else { Total::BusLost };
+        self.totals[result] += 1;
     }
 
     pub(super) fn push(&mut self, to: LinkId, frame: FrameBytes) {
@@ -118,7 +126,7 @@ impl Hub {
     pub(super) fn apply(&mut self, now: Time) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Bus { to, message } => drop(self.bus.send(to, message)),
+                Output::Bus { to, message } => self.post(to, message),
                 Output::Send { link, frame } => self.with_line(link, |line| line.out.push_control(&frame)),
                 Output::Read { link, on } => self.with_line(link, |line| {
                     line.resumed |= on && !line.reading;

@@ -95,6 +95,8 @@ pub struct Conn {
     pub taken: u64,
     /// Whether it is counted among the connections without a completed handshake.
     pub half_open: bool,
+    /// QUIC packets sent, and lost, as last counted.
+    pub packets: (u64, u64),
 }
 
 impl Conn {
@@ -110,6 +112,7 @@ impl Conn {
             blocked: VecDeque::new(),
             taken: 0,
             half_open: true,
+            packets: (0, 0),
         }
     }
 

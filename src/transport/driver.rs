@@ -20,12 +20,12 @@ use quinn_proto::Transmit;
 use quinn_udp::EcnCodepoint;
 
 use super::bus::{BusPort, Command};
-use super::clock::unix_s;
 use super::connection::H3_NO_ERROR;
 use super::datagrams::{Datagrams, GENERATIONS};
 use super::generations::Generations;
 use super::hub::Hub;
 use super::pipe::Lobby;
+use super::publish::Published;
 use crate::core::bus::BusMessage;
 use crate::core::io::Time;
 use crate::limits;
@@ -39,18 +39,18 @@ pub struct Driver<'a> {
     pub hub: Hub,
     /// Other processes on the same socket, during an upgrade.
     pub(super) generations: Generations,
-    counters: &'a Counters,
+    pub(super) counters: &'a Counters,
     pub(super) own: &'a ShardCounters,
-    published: Published,
+    pub(super) published: Published,
     /// Whether something may have happened since: then the shard does not sleep past the time to tell it.
-    unpublished: bool,
+    pub(super) unpublished: bool,
     pub(super) buffer: Vec<u8>,
     /// Answers to datagrams that belong to no connection; empty between batches.
     pub(super) responses: Vec<(Transmit, Vec<u8>)>,
     /// What the socket had no room for.
     unsent: Option<Unsent>,
-    draining: bool,
-    stopping: bool,
+    pub(super) draining: bool,
+    pub(super) stopping: bool,
     /// When the next round of forgetting begins.
     forget_at: Time,
 }
@@ -71,16 +71,6 @@ struct Unsent {
     transmit: Transmit,
     bytes: Vec<u8>,
     handle: Option<u32>,
-}
-
-/// The sums that were last added to the process's counters.
-#[derive(Default)]
-struct Published {
-    opened: u64,
-    matched: u64,
-    relayed: u64,
-    refused: u64,
-    at: Time,
 }
 
 impl<'a> Driver<'a> {
@@ -262,34 +252,6 @@ impl<'a> Driver<'a> {
         self.hub.clock.instant_of(at).saturating_duration_since(Instant::now())
     }
 
-    /// Adds what has happened to the process's counters, and tells the core how many people are online.
-    fn publish(&mut self, now: Time) {
-        // A drain waits for the last chat, so it has to know of one that has just begun.
-        let at_once = self.draining || self.stopping;
-        self.unpublished = now.ms_since(self.published.at) < limits::PUBLISH_MS && !at_once;
-        if self.unpublished {
-            return;
-        }
-        let counts = self.hub.core.counts();
-        self.own.online.set(gauge(counts.links));
-        self.own.waiting.set(gauge(counts.waiting));
-        self.own.in_chat.set(gauge(counts.in_chat));
-        self.own.connections.set(gauge(self.hub.open as u64));
-        self.own.websockets.set(gauge(self.hub.websockets.len() as u64));
-        self.own.handshakes.set(gauge(self.hub.half_open as u64));
-        let refused = counts.refused_full + counts.refused_paused + self.hub.refused + self.hub.shed;
-        let matched = 2 * counts.pairs_here + counts.pairs_across;
-        self.own.opened.add(self.hub.opened - self.published.opened);
-        self.own.matched.add(matched - self.published.matched);
-        self.own.relayed.add(counts.relayed - self.published.relayed);
-        self.own.refused.add(refused - self.published.refused);
-        self.published =
-            Published { opened: self.hub.opened, matched, relayed: counts.relayed, refused, at: now };
-        self.hub.core.set_online(self.counters.online());
-        // The clock on the wall may have been set since the start, and a credential has to expire by it.
-        self.hub.core.set_unix_time(now, unix_s());
-    }
-
     /// At the end of the process: tells every client that the connection is over.
     fn close_all(&mut self) {
         let (instant, _) = self.hub.clock.now();
@@ -310,11 +272,6 @@ impl<'a> Driver<'a> {
             self.transmit(instant, handle);
         }
     }
-}
-
-/// A count of things that are in memory, as a gauge takes it.
-pub(super) fn gauge(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 pub(super) fn udp_transmit<'b>(transmit: &Transmit, bytes: &'b [u8]) -> quinn_udp::Transmit<'b> {

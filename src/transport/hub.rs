@@ -29,6 +29,7 @@ use crate::core::pause::Paused;
 use crate::core::shard::Shard;
 use crate::core::wheel::Wheel;
 use crate::limits;
+use crate::ops::{Total, Totals};
 
 /// One shard's connections and core.
 pub struct Hub {
@@ -62,12 +63,8 @@ pub struct Hub {
     pub(super) buffer_cap: usize,
     /// Connections that hold a lot, lightest first.
     pub(super) heavy: BTreeSet<(usize, u32)>,
-    /// Connections that were closed to stay under the cap.
-    pub(super) shed: u64,
-    /// Sessions that were opened.
-    pub(super) opened: u64,
-    /// Connections that were refused.
-    pub(super) refused: u64,
+    /// What has been counted here; the core counts its own.
+    pub(super) totals: Totals,
     /// Whether newcomers are left to a newer process.
     pub(super) has_heir: bool,
     /// What quinn-proto's table still holds of connections that have gone.
@@ -123,9 +120,7 @@ impl Hub {
             buffered: 0,
             buffer_cap,
             heavy: BTreeSet::new(),
-            shed: 0,
-            opened: 0,
-            refused: 0,
+            totals: Totals::default(),
             has_heir: false,
             vacated: Vacated::default(),
             forget_ms,
@@ -277,6 +272,8 @@ impl Hub {
         if conn.quic.poll_timeout().is_some_and(|at| clock.time_of(at) <= now) {
             conn.quic.handle_timeout(instant);
         }
+        self.count_packets(handle);
+        let Some(conn) = self.conn(handle) else { return };
         let link = conn.line.link;
         match conn.due(now) {
             None => {}
@@ -369,13 +366,25 @@ impl Hub {
 
     pub(super) fn forget(&mut self, handle: u32) {
         self.account_forgotten(handle);
+        self.count_packets(handle);
         let Some(conn) = self.conns[handle as usize].take() else { return };
         conn.line.tell("forgotten", None);
         self.open -= 1;
         self.vacated.note();
         self.half_open -= usize::from(conn.half_open);
+        self.totals[Total::HandshakesFailed] += u64::from(conn.half_open);
         self.wheel.cancel(handle);
         debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
+    }
+
+    /// Adds the packets of a connection since the last look. At its timers and its end is often enough, and not on the path of
+    /// a frame.
+    pub(super) fn count_packets(&mut self, handle: u32) {
+        let Some(conn) = self.conn(handle) else { return };
+        let path = conn.quic.stats().path;
+        let (sent, lost) = std::mem::replace(&mut conn.packets, (path.sent_packets, path.lost_packets));
+        self.totals[Total::PacketsSent] += path.sent_packets.saturating_sub(sent);
+        self.totals[Total::PacketsLost] += path.lost_packets.saturating_sub(lost);
     }
 
     /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.

@@ -9,8 +9,9 @@ use quinn_udp::RecvMeta;
 
 use super::admission::Received;
 use super::datagrams::GENERATIONS;
-use super::driver::{Driver, gauge, udp_transmit};
+use super::driver::{Driver, udp_transmit};
 use super::generations::{Heard, Place, Record, read_link};
+use super::publish::gauge;
 use crate::core::io::Time;
 use crate::limits;
 

@@ -11,6 +11,7 @@ use super::h3;
 use super::hub::Hub;
 use crate::core::io::{CloseCode, LinkId, Time};
 use crate::limits;
+use crate::ops::Total;
 
 impl Hub {
     pub(super) fn poll_session(&mut self, instant: Instant, now: Time, handle: u32) {
@@ -38,7 +39,7 @@ impl Hub {
             }
             h3::Effect::SessionOpened => {
                 conn.line.tell("session opened", None);
-                self.opened += 1;
+                self.totals[Total::OpenedQuic] += 1;
                 let link = self.core.handle_open(now);
                 self.bind(handle, link);
                 self.apply(now);

@@ -13,6 +13,7 @@ use super::hub::Hub;
 use super::watch;
 use crate::core::io::Time;
 use crate::limits;
+use crate::ops::Total;
 
 /// What reading a stream once has given.
 pub(super) enum Taken {
@@ -52,6 +53,7 @@ impl Hub {
             conn.line.tell("handshake done", None);
             conn.phase = Phase::Connect { until: now.plus_ms(limits::CONNECT_DEADLINE_MS) };
             conn.session.handle_handshake_done();
+            self.totals[Total::HandshakesDone] += 1;
         }
     }
 

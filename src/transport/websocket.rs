@@ -12,6 +12,7 @@ use crate::core::io::{CloseCode, Time};
 use crate::core::pages::Slots;
 use crate::core::wheel::Wheel;
 use crate::limits;
+use crate::ops::Total;
 
 /// Set in the handles of WebSockets. Those of QUIC connections are slots of a table, which stay below.
 const MARK: u32 = 1 << 31;
@@ -130,7 +131,7 @@ impl Hub {
         if let Some(socket) = self.websockets.get(slot) {
             socket.end.name(slot);
         }
-        self.opened += 1;
+        self.totals[Total::OpenedWebSocket] += 1;
         let link = self.core.handle_open(now);
         self.bind(slot | MARK, link);
         self.mark(slot | MARK);

@@ -279,7 +279,7 @@ fn a_pause_ends_waits_and_refuses_finds_and_lets_chats_go_on() {
     let notice = world.expect(waits, 0x46);
     assert_eq!((&notice["code"], &notice["retry_after_ms"]), (&json!("paused"), &json!(30_000)));
     assert!(notice["message"].as_str().unwrap().contains("text"), "{notice}");
-    assert_eq!(world.shards[0].counts().waiting, 0);
+    assert_eq!(world.shards[0].counts().waiting, [0, 0]);
     world.expect_nothing(video);
     // A refused FIND changes nothing: the chat goes on.
     world.find(a, 2);
