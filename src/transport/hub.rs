@@ -377,16 +377,6 @@ impl Hub {
         debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
     }
 
-    /// Adds the packets of a connection since the last look. At its timers and its end is often enough, and not on the path of
-    /// a frame.
-    pub(super) fn count_packets(&mut self, handle: u32) {
-        let Some(conn) = self.conn(handle) else { return };
-        let path = conn.quic.stats().path;
-        let (sent, lost) = std::mem::replace(&mut conn.packets, (path.sent_packets, path.lost_packets));
-        self.totals[Total::PacketsSent] += path.sent_packets.saturating_sub(sent);
-        self.totals[Total::PacketsLost] += path.lost_packets.saturating_sub(lost);
-    }
-
     /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.
     pub fn begin_covering(&mut self) {
         self.vacated.begin();

@@ -5,6 +5,7 @@
 
 use super::clock::unix_s;
 use super::driver::Driver;
+use super::hub::Hub;
 use crate::core::io::Time;
 use crate::limits;
 use crate::ops::{Total, Totals};
@@ -77,6 +78,18 @@ impl Driver<'_> {
         }
         totals.set_closed(&counts.closed);
         totals
+    }
+}
+
+impl Hub {
+    /// Adds the packets of a connection since the last look. At its timers and its end is often enough, and not on the path of
+    /// a frame.
+    pub(super) fn count_packets(&mut self, handle: u32) {
+        let Some(conn) = self.conn(handle) else { return };
+        let path = conn.quic.stats().path;
+        let (sent, lost) = std::mem::replace(&mut conn.packets, (path.sent_packets, path.lost_packets));
+        self.totals[Total::PacketsSent] += path.sent_packets.saturating_sub(sent);
+        self.totals[Total::PacketsLost] += path.lost_packets.saturating_sub(lost);
     }
 }
 
