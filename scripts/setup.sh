@@ -37,7 +37,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 # --- packages of the JavaScript parts, exactly as locked
-for directory in client-js tests/browser; do
+for directory in client-js tests/browser tests/judges; do
   [ -f "$directory/package-lock.json" ] || continue
   stamp="$directory/node_modules/.package-lock.json"
   if [ ! -f "$stamp" ] || [ "$directory/package-lock.json" -nt "$stamp" ]; then

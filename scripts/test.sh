@@ -49,6 +49,7 @@ if [ -f client-js/package.json ]; then
 fi
 check browsers scripts/e2e.sh
 if [ -x scripts/interop.sh ]; then check interop scripts/interop.sh; fi
+check judges scripts/judges.sh
 
 printf '\n=== summary\n'
 for index in "${!names[@]}"; do printf '%-16s %s\n' "${names[$index]}" "${results[$index]}"; done

@@ -290,7 +290,7 @@ fn what_people_say_and_where_they_are_is_never_printed() {
 }
 
 /// Names of the values that a log line may carry: numbers of the server's own, its places and its causes.
-const LOGGED: [&str; 12] = [
+const LOGGED: [&str; 13] = [
     "allowed",
     "allowed_kib",
     "error",
@@ -302,6 +302,7 @@ const LOGGED: [&str; 12] = [
     "wanted_kib",
     "warning",
     "what",
+    "retry_s",
     "within_s",
 ];
 
