@@ -331,6 +331,8 @@ const _: () = assert!(
 /// How long an order, and its answer, may take to arrive, in seconds.
 pub const CONTROL_S: u64 = 10;
 
+/// Most ranges of addresses of proxies in front of the site.
+pub const MAX_PROXIES: usize = 64;
 /// Most addresses that one part of the server listens on; each costs a socket a shard.
 pub const MAX_ADDRESSES: usize = 8;
 /// Port of WebTransport (UDP) when none is given.

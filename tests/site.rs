@@ -5,9 +5,11 @@ mod http;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anoncam::config::{Addresses, Config};
+use anoncam::privacy::Prefixes;
 use anoncam::server::Server;
 use http::{ask, get};
 
@@ -211,6 +213,28 @@ fn the_page_is_served_at_every_address() {
     for address in addresses {
         assert_eq!(get(address, "/healthz").status, 200, "{address}");
     }
+    stop(server);
+}
+
+/// Whoever may not be served is found behind a proxy that is trusted, and nobody can hide or pretend behind one that is not.
+#[test]
+fn a_trusted_proxy_says_where_a_client_comes_from_and_nobody_else_does() {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let refused = Prefixes::parse("192.0.2.0/24").expect("a range");
+    let mut config = Config { listen: any.into(), site: any.into(), shards: 1, ..Config::default() };
+    config.imprint.not_served_prefixes = Some(Arc::new(refused));
+    let status = |server: &Server, said: &str| {
+        let headers = [("Host", "localhost"), ("X-Forwarded-For", said)];
+        ask(server.site_addr(), "GET", "/client-config.json", &headers).status
+    };
+    let server = Server::start(config.clone()).expect("a server");
+    assert_eq!(status(&server, "192.0.2.1"), 451);
+    assert_eq!(status(&server, "203.0.113.1, 192.0.2.1"), 451, "what the client has made up comes first");
+    assert_eq!(status(&server, "192.0.2.1, 203.0.113.1"), 200);
+    stop(server);
+    config.proxies.from = Arc::new(Prefixes::parse("10.0.0.0/8").expect("a range"));
+    let server = Server::start(config).expect("a server");
+    assert_eq!(status(&server, "192.0.2.1"), 200, "it is not asked");
     stop(server);
 }
 

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod flags;
 mod imprint;
+mod proxy;
 mod reload;
 mod settings;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use value::{LogFormat, LogLevel};
 
 use crate::limits;
 use crate::privacy::Hidden;
+use crate::site::TrustedProxies;
 #[cfg(test)]
 use crate::tls;
 use crate::tls::acme::Acme;
@@ -65,6 +67,8 @@ pub struct Config {
     pub retry_above: u32,
     /// Cap on all buffers of one shard, in bytes; past it the heaviest session is shed.
     pub shard_buffer_bytes: usize,
+    /// Proxies in front of the site whose word about clients is taken.
+    pub proxies: TrustedProxies,
     /// Origins of pages that may connect, beside the server's own site in development.
     pub origins: Vec<String>,
     /// What browsers connect to, as `https://HOST[:PORT]`; `None` means the listen address.
@@ -239,6 +243,7 @@ impl Default for Config {
             drain: Duration::from_secs(limits::DEFAULT_DRAIN_S),
             retry_above: limits::DEFAULT_RETRY_ABOVE,
             shard_buffer_bytes: (limits::DEFAULT_SHARD_BUFFER_MIB as usize) << 20,
+            proxies: proxy::default(),
             origins: Vec::new(),
             public_url: None,
             post_quantum: true,

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::acme;
 use super::draft::Draft;
-use super::imprint;
 use super::turn::is_ice_url;
 use super::value::{LogLevel, Value};
+use super::{imprint, proxy};
 use crate::limits;
 
 /// One thing that can be set, by file, by environment, and in part by flag.
@@ -171,6 +171,17 @@ pub const SETTINGS: &[Setting] = &[
             draft.config.origins = origins;
             Ok(())
         },
+    },
+    Setting {
+        key: "proxy.addresses",
+        about: "Proxies in front of the site, as IP or IP/BITS, or a list of them: what they say about where a client comes from is \
+                believed. Default [\"127.0.0.0/8\", \"::1\"]. Whoever is in it by mistake can pretend to be anybody.",
+        apply: proxy::give_addresses,
+    },
+    Setting {
+        key: "proxy.header",
+        about: "Header to whose end a proxy adds whom it saw. Default x-forwarded-for.",
+        apply: proxy::give_header,
     },
     Setting {
         key: "public_url",

@@ -70,6 +70,28 @@ fn localhost_is_an_address() {
 }
 
 #[test]
+fn proxies_are_ranges_of_addresses_and_a_header() {
+    let config = World::with("[proxy]\naddresses = \"10.0.0.0/8\"\nheader = \"X-Real-IP\"").check();
+    let config = config.expect("a configuration");
+    assert_eq!((config.proxies.from.len(), config.proxies.header.as_str()), (1, "x-real-ip"));
+    let both = World::with("").load(&[], &[("ANONCAM_PROXY_ADDRESSES", "10.0.0.0/8,2001:db8::1")]);
+    assert_eq!(both.expect("a configuration").proxies.from.len(), 2);
+    let wrong = [
+        (
+            "addresses = [\"10.0.0.0/8\", \"nginx\"]",
+            "proxy.addresses: \"nginx\" is not allowed, allowed is IP or IP/BITS",
+        ),
+        ("addresses = [\"10.0.0.0/33\"]", "proxy.addresses: \"10.0.0.0/33\" is not allowed"),
+        ("addresses = 10", "proxy.addresses: a number where a list belongs"),
+        ("header = \"a header\"", "proxy.header: \"a header\" is not the name of a header"),
+    ];
+    for (text, expected) in wrong {
+        let complaint = complaint(&format!("[proxy]\n{text}"));
+        assert!(complaint.starts_with(&format!("anoncam.toml:2: {expected}")), "{complaint}");
+    }
+}
+
+#[test]
 fn addresses_may_be_several() {
     let world = World::with("listen = [\"127.0.0.1:1\", \"[::1]:1\"]\nsite = [\"127.0.0.1:2\"]");
     let config = world.load(&["--site", "127.0.0.1:3,[::1]:3"], &[]).expect("a configuration");

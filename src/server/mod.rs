@@ -307,6 +307,7 @@ fn site_config(
         not_served: config.imprint.not_served_prefixes.clone(),
         policy: PrivacyPolicy::of(config).page().unwrap_or_default().into(),
         notice: Notice::of(config),
+        proxies: config.proxies.clone(),
         certificates: Arc::clone(certificates),
         counters: Arc::clone(counters),
         https: config.mode() == Mode::Production,

@@ -8,6 +8,7 @@ mod assets;
 mod headers;
 mod metrics;
 pub mod policy;
+mod proxy;
 mod redirect;
 mod respond;
 mod serve;
@@ -15,11 +16,12 @@ mod websocket;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 
 use crate::privacy::PeerAddress;
 
 pub use metrics::Metrics;
+pub use proxy::TrustedProxies;
 pub use redirect::Redirect;
 pub use respond::{Page, SiteConfig};
 pub use serve::SiteSockets;
@@ -32,6 +34,12 @@ pub type Answer = Response<Full<Bytes>>;
 pub trait Respond: Send + Sync + 'static {
     /// Answers one request.
     fn respond<B>(&self, request: &Request<B>) -> Answer;
+
+    /// Where the client comes from whose request `peer` has brought.
+    fn client(&self, peer: &PeerAddress, headers: &HeaderMap) -> PeerAddress {
+        let _ = headers;
+        peer.clone()
+    }
 
     /// Whether somebody at this address is served at all.
     fn serves(&self, address: &PeerAddress) -> bool {

@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::assets::{self, Asset};
 use super::headers::SecurityHeaders;
 use super::policy::Notice;
-use super::{Answer, PolicyNow, Respond, websocket};
+use super::{Answer, PolicyNow, Respond, TrustedProxies, websocket};
 use crate::calendar::Date;
 use crate::ops::log::events;
 use crate::ops::{Counters, ServerState};
@@ -54,6 +54,8 @@ pub struct SiteConfig {
     pub policy: Bytes,
     /// What the first page says of a change of it.
     pub notice: Option<Notice>,
+    /// Whose word about clients is taken.
+    pub proxies: TrustedProxies,
     /// Whose hashes client-config.json lists.
     pub certificates: Arc<CertificateStore>,
     /// Where the number of people and the state of the server come from.
@@ -79,6 +81,10 @@ impl Respond for Page {
         };
         self.finish(request, &mut answer);
         answer
+    }
+
+    fn client(&self, peer: &PeerAddress, headers: &HeaderMap) -> PeerAddress {
+        self.config.proxies.client(peer, headers)
     }
 
     fn serves(&self, address: &PeerAddress) -> bool {
@@ -311,6 +317,7 @@ mod tests {
             hosts: vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into()],
             webtransport_origin: "https://127.0.0.1:4433".into(),
             websocket: None,
+            proxies: crate::config::Config::default().proxies,
             not_served: None,
             policy: Bytes::new(),
             notice: None,

@@ -191,8 +191,8 @@ async fn accept_all<R: Respond>(listener: TcpListener, site: &Arc<Site<R>>) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let site = Arc::clone(site);
-                let welcome = site.responder.serves(&PeerAddress::new(peer.ip()));
-                tokio::spawn(async move { connection(stream, &site, welcome, place).await });
+                let peer = PeerAddress::new(peer.ip());
+                tokio::spawn(async move { connection(stream, &site, peer, place).await });
             }
             // Out of descriptors, or a connection that was gone before it was taken: go on, but not in a hot loop.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -204,13 +204,13 @@ async fn accept_all<R: Respond>(listener: TcpListener, site: &Arc<Site<R>>) {
 async fn connection<R: Respond>(
     stream: TcpStream,
     site: &Site<R>,
-    welcome: bool,
+    peer: PeerAddress,
     place: OwnedSemaphorePermit,
 ) {
     // Answers are one write each: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let life = Instant::now() + Duration::from_secs(limits::SITE_CONNECTION_S);
-    let Some(acceptor) = &site.tls else { return serve_http(stream, site, welcome, life, place).await };
+    let Some(acceptor) = &site.tls else { return serve_http(stream, site, peer, life, place).await };
     let handshake = Duration::from_secs(limits::SITE_HEAD_S);
     let accept = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(limits::SITE_TLS_BYTES)));
     if let Ok(Ok(stream)) = timeout(handshake, accept).await {
@@ -218,20 +218,21 @@ async fn connection<R: Respond>(
             // An authority has seen what it wanted to see.
             return;
         }
-        serve_http(stream, site, welcome, life, place).await;
+        serve_http(stream, site, peer, life, place).await;
     }
 }
 
 async fn serve_http<R: Respond>(
     stream: impl Stream,
     site: &Site<R>,
-    welcome: bool,
+    peer: PeerAddress,
     life: Instant,
     place: OwnedSemaphorePermit,
 ) {
     let upgraded = AtomicBool::new(false);
     let service = service_fn(|request| {
         let responder = &site.responder;
+        let welcome = responder.serves(&responder.client(&peer, request.headers()));
         let answer = if welcome { responder.respond(&request) } else { responder.turn_away(&request) };
         upgraded.store(answer.status() == StatusCode::SWITCHING_PROTOCOLS, Relaxed);
         ready(Ok::<_, Infallible>(answer))
