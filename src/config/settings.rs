@@ -122,7 +122,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "max_websockets",
         about: "Sessions over WebSocket at once, for people without WebTransport. Default 10000. 0 turns the fallback off. \
-                Each idle one costs about 40 KiB of memory.",
+                Each idle one costs about 35 KiB of memory.",
         apply: |draft, value| {
             value
                 .integer(0..=u64::from(limits::MAX_WEBSOCKETS))

@@ -135,3 +135,106 @@ pub fn connect(mailboxes: &Arc<[Mailbox]>, most: usize) -> io::Result<(Doors, Ve
     }
     Ok((Doors::new(doors), listeners, lobbies))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{PIPE_DOWN_SLOTS, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+
+    fn opened(lobby: &mut Lobby) -> ShardEnd {
+        match lobby.receive() {
+            Some(Event::Opened(end)) => *end,
+            _ => panic!("somebody has connected"),
+        }
+    }
+
+    fn world(most: usize) -> (Doors, Listener, Lobby) {
+        let mailboxes: Arc<[Mailbox]> = Arc::new([Mailbox::default()]);
+        let (doors, mut listeners, mut lobbies) = connect(&mailboxes, most).expect("a pair of sockets");
+        (doors, listeners.remove(0), lobbies.remove(0))
+    }
+
+    /// The site's thread gets no time at all: its tasks are there and nobody runs them.
+    #[test]
+    fn a_site_that_does_not_run_holds_up_no_shard() {
+        let (doors, _listener, mut lobby) = world(8);
+        let sides: Vec<_> = (0..8).map(|_| doors.open().expect("a place")).collect();
+        let mut ends: Vec<_> = (0..8).map(|_| opened(&mut lobby)).collect();
+        for _ in 0..1_000 {
+            for end in &mut ends {
+                let piece = end.room().min(1_000);
+                if piece > 0 {
+                    end.give(Bytes::from(vec![0; piece]));
+                }
+                lobby.tell(end);
+            }
+            assert!(!lobby.flush(), "each is in the list once, so there is room for all");
+        }
+        for end in &ends {
+            assert_eq!(end.room(), 0, "what was given is bounded");
+        }
+        drop(sides);
+    }
+
+    #[test]
+    fn bytes_arrive_in_order_both_ways_and_no_more_of_them_than_the_windows_allow() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (doors, listener, mut lobby) = world(1);
+        let (mut up, mut down) = doors.open().expect("a place");
+        assert!(doors.open().is_none(), "all places are taken");
+        let mut end = opened(&mut lobby);
+        runtime.block_on(async {
+            tokio::spawn(listener.run());
+            let (mut sent, mut taken) = (Vec::new(), Vec::new());
+            for round in 0..500_u32 {
+                let room = up.room().await.expect("the shard is there");
+                assert!(room <= STREAM_WINDOW_BYTES as usize);
+                let piece = vec![round as u8; room.min(round as usize % 997 + 1)];
+                sent.extend_from_slice(&piece);
+                up.send(Bytes::from(piece));
+                if round % 3 == 0 {
+                    while let Some(bytes) = end.take() {
+                        taken.extend_from_slice(&bytes);
+                    }
+                    lobby.tell(&end);
+                    lobby.flush();
+                }
+            }
+            while let Some(bytes) = end.take() {
+                taken.extend_from_slice(&bytes);
+            }
+            assert!(sent == taken, "in order, whole and once");
+
+            let mut given = 0;
+            while end.room() > 0 {
+                let piece = end.room().min(700);
+                end.give(Bytes::from(vec![7; piece]));
+                given += piece;
+            }
+            assert!(given <= SEND_WINDOW_BYTES as usize && given / 700 <= PIPE_DOWN_SLOTS);
+            end.ping();
+            let mut heard = 0;
+            while let Some(Down::Bytes(bytes)) = down.try_next() {
+                heard += bytes.len();
+                down.flushed(bytes.len());
+            }
+            assert_eq!((heard, end.room()), (given, SEND_WINDOW_BYTES as usize), "credit comes back");
+            lobby.tell(&end);
+            let close = Close { code: CloseCode::Draining, reason: Bytes::from_static(b"{}") };
+            end.let_go(Some(close));
+            lobby.flush();
+            up.let_go().await;
+            assert!(up.room().await.is_none());
+            let told = std::iter::from_fn(|| down.try_next()).find_map(|told| match told {
+                Down::Closed(close) => Some(close.map(|close| close.code)),
+                Down::Bytes(_) | Down::Ping => None,
+            });
+            assert_eq!(told, Some(Some(CloseCode::Draining)));
+        });
+        drop((up, down));
+        lobby.clear();
+        // What is left in the other list goes with it.
+        drop((runtime, lobby));
+        assert_eq!(doors.in_use(), 0, "the place is given back");
+    }
+}
