@@ -47,6 +47,10 @@ fn main() -> ExitCode {
             let all: Vec<_> = SETTINGS.iter().map(ToString::to_string).collect();
             tell(&all.join("\n\n"))
         }
+        Some(Command::Top(top)) => {
+            let path = arguments.control_path();
+            top.run(&path).map_or_else(|error| unheard(&path, &error), |()| ExitCode::SUCCESS)
+        }
         Some(Command::Order(given)) => order(&arguments.control_path(), given),
         None => match Beginning::of_this_process() {
             Ok(Beginning::First) => start(&arguments, &exposed, None),
@@ -139,11 +143,15 @@ fn order(path: &Path, order: &Order) -> ExitCode {
     match control::client::ask(path, order) {
         Ok(Ok(text)) => tell(&text),
         Ok(Err(text)) => failed(&text),
-        Err(error) => failed(&format!(
-            "no server answers at {}: {error}; is it running, with the setting control, and as this user?",
-            path.display()
-        )),
+        Err(error) => unheard(path, &error),
     }
+}
+
+fn unheard(path: &Path, error: &std::io::Error) -> ExitCode {
+    failed(&format!(
+        "no server answers at {}: {error}; is it running, with the setting control, and as this user?",
+        path.display()
+    ))
 }
 
 fn failed(text: &str) -> ExitCode {

@@ -146,6 +146,12 @@ fn a_running_server_takes_orders_on_its_control_socket() {
     let server = Running::start(&["--config", file.to_str().expect("UTF-8")]);
     let status = run(&["status", "--control", path]);
     assert_eq!(status.stdout, b"open: 0 sessions, 0 waiting, 0 in a chat\n");
+    let table = String::from_utf8(run(&["top", "--once", "--control", path]).stdout).expect("UTF-8");
+    assert!(table.contains("open   0 of 1000000 sessions\n"), "{table}");
+    assert!(table.lines().any(|line| line.starts_with("  all ")), "{table}");
+    let snapshot = run(&["snapshot", "--control", path]).stdout;
+    let snapshot: serde_json::Value = serde_json::from_slice(&snapshot).expect("JSON");
+    assert_eq!((&snapshot["state"], &snapshot["pools"][0]["waiting"]), (&"open".into(), &0.into()));
     let ask = |arguments: &[&str]| {
         let output = run(&[arguments, &["--control", path]].concat());
         let told = String::from_utf8(output.stdout.clone()).expect("UTF-8");

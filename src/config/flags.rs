@@ -10,6 +10,7 @@ use super::settings::{SETTINGS, Setting};
 use super::value::Value;
 use super::{Place, Problem};
 use crate::ops::control::{self, Order};
+use crate::ops::top::Top;
 use crate::upgrade;
 
 /// The variable that stands for `--config`.
@@ -90,6 +91,8 @@ pub enum Command {
     },
     /// List every setting: its key and variable, what it does, its default and what it can cost
     Settings,
+    /// Show a running server live, shard by shard; q leaves
+    Top(Top),
     /// Give an order to a running server.
     #[command(flatten)]
     Order(Order),

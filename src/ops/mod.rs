@@ -9,6 +9,8 @@ pub mod metrics;
 mod notify;
 pub mod panic;
 mod signals;
+pub mod snapshot;
+pub mod top;
 mod totals;
 pub mod watchdog;
 

@@ -84,6 +84,15 @@ impl Total {
     /// How many there are.
     pub const COUNT: usize = Self::TurnCredentials as usize + 1;
 
+    /// What was turned away, for all reasons.
+    pub const REFUSED: [Self; 5] = [
+        Self::RefusedConnections,
+        Self::RefusedUnserved,
+        Self::RefusedFull,
+        Self::RefusedPaused,
+        Self::RefusedRate,
+    ];
+
     /// The first of the sessions closed by code; those after it follow the codes of PROTOCOL.md section 6.
     pub const CLOSED: usize = Self::ClosedDone as usize;
 }

@@ -12,7 +12,7 @@ mod upgrade;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
@@ -106,6 +106,7 @@ impl Server {
             site: site_address,
             certificates: Arc::clone(&certificates),
             counters: Arc::clone(&counters),
+            started: Instant::now(),
             shards,
             requests,
         });

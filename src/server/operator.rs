@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::ops::control::{Answer, Obey, Order};
 use crate::ops::log::events;
+use crate::ops::snapshot::Snapshot;
 use crate::ops::{self, Counters, Levers, Pausable, Request, ShardCounters};
 use crate::tls::CertificateStore;
 use crate::transport::settings::Shards;
@@ -25,6 +26,8 @@ pub(super) struct Operator {
     pub site: SocketAddr,
     pub certificates: Arc<CertificateStore>,
     pub counters: Arc<Counters>,
+    /// When the server began, for what is told of its time.
+    pub started: Instant,
     pub shards: Shards,
     /// To whoever runs the server: what ends it.
     pub requests: mpsc::Sender<Request>,
@@ -90,6 +93,11 @@ impl Operator {
         line
     }
 
+    fn snapshot(&self) -> Answer {
+        let snapshot = Snapshot::of(&self.counters, self.started);
+        serde_json::to_string(&snapshot).map_err(|error| error.to_string())
+    }
+
     /// What is paused after `change`, which every shard looks at now.
     fn set_paused(&self, change: impl FnOnce(&Levers)) -> String {
         let levers = self.counters.levers();
@@ -127,6 +135,7 @@ impl Obey for Operator {
     fn obey(&self, order: Order) -> Answer {
         match order {
             Order::Status => Ok(self.status()),
+            Order::Snapshot => self.snapshot(),
             Order::Reload => self.reload(),
             Order::Pause { what } => Ok(self.set_paused(|levers| levers.pause(&what))),
             Order::Resume { what } if what.is_empty() => {

@@ -29,6 +29,8 @@ pub const PATH_VARIABLE: &str = "ANONCAM_CONTROL";
 pub enum Order {
     /// Ask a running server how it is doing
     Status,
+    /// Print all numbers of a running server as JSON, for scripts
+    Snapshot,
     /// Let a running server read its configuration, certificate and secrets again, as SIGHUP does
     Reload,
     /// Let no new chats of a mode begin, or no newcomers in; chats that are on go on

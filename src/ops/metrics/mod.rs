@@ -130,6 +130,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_table_of_the_docs_is_that_of_the_program() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+        let documents = std::fs::read_dir(folder).expect("docs").map(|entry| entry.expect("an entry").path());
+        let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        let docs: String = documents.map(|path| std::fs::read_to_string(path).expect("a document")).collect();
+        let text = text(&Counters::new(1, 1));
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' '))
+            else {
+                continue;
+            };
+            let kind = lines.next().and_then(|line| line.rsplit(' ').next()).expect("a type");
+            let row = format!("| `{name}` ({kind}) | {help} |");
+            assert!(docs.contains(&row), "docs/OPERATIONS.md, Watching, needs this row: {row}");
+        }
+    }
+
     /// The promise: no label that could name a person. A new label has to be argued for here.
     #[test]
     fn labels_are_the_shard_the_mode_and_words_of_this_program() {
