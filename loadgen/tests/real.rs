@@ -34,10 +34,13 @@ fn server_program() -> &'static Path {
 struct Server {
     child: Child,
     url: String,
+    /// For the control socket, by which a process that took its place is reached too.
+    directory: tempfile::TempDir,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let _ = self.order("drain").output();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -46,8 +49,11 @@ impl Drop for Server {
 impl Server {
     /// Starts the server on free ports and waits until it says where it is.
     fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new(server_program())
             .args(["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0", "--log", "error"])
+            .env("ANONCAM_CONTROL", directory.path().join("control.sock"))
+            .env("ANONCAM_DRAIN_SECONDS", "2")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -56,7 +62,13 @@ impl Server {
         out.read_line(&mut line).unwrap();
         std::thread::spawn(move || out.read_to_string(&mut String::new()));
         let (_, port) = line.trim_end().rsplit_once(':').expect("the server says where its page is");
-        Self { child, url: format!("http://127.0.0.1:{port}") }
+        Self { child, url: format!("http://127.0.0.1:{port}"), directory }
+    }
+
+    fn order(&self, order: &str) -> Command {
+        let mut command = Command::new(server_program());
+        command.arg(order).env("ANONCAM_CONTROL", self.directory.path().join("control.sock"));
+        command
     }
 }
 
@@ -148,4 +160,28 @@ fn the_servers_costs_are_in_the_report() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
     assert!(text.contains("us CPU a session opened") && text.contains("slope"), "{text}");
+}
+
+/// A newer process takes over again and again: nobody is refused or lost, and no chat is cut short.
+#[test]
+fn nobody_is_hurt_by_upgrades() {
+    let _turn = alone();
+    let server = Server::start();
+    let options = "rate = 20.0\nramp = \"0s\"\ndwell = \"700ms\"\nmessage_every = \"100ms\"\nthink = \"50ms\"\n\
+                   warmup = \"0s\"\nduration = \"4s\"";
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..3 {
+                std::thread::sleep(std::time::Duration::from_millis(900));
+                let upgraded = server.order("upgrade").output().unwrap();
+                assert!(upgraded.status.success(), "{}", stderr(&upgraded));
+            }
+        });
+        load(Kind::Mix, &server.url, options).unwrap()
+    });
+    assert_eq!(report.end, "completed");
+    let phase = &report.measured;
+    assert!(phase.failures.is_empty(), "{:?}", phase.failures);
+    assert_eq!((phase.count(Count::OpenFailed), phase.count(Count::Lost)), (0, 0));
+    assert!(phase.count(Count::Moved) > 3 && phase.count(Count::Matched) > 20, "{:?}", phase.counts);
 }

@@ -120,6 +120,7 @@ fn write_measured(out: &mut String, report: &Report) -> std::fmt::Result {
         (Count::Opened, "opened"),
         (Count::OpenFailed, "not opened"),
         (Count::Lost, "lost"),
+        (Count::Moved, "moved"),
         (Count::Matched, "matched"),
         (Count::Exchanges, "exchanges"),
         (Count::FramesSent, "frames sent"),

@@ -60,6 +60,8 @@ pub enum Count {
     OpenFailed,
     /// Open sessions that ended without this program's wish.
     Lost,
+    /// Sessions that were left because their server goes away; each is followed by another.
+    Moved,
     /// Sessions that this program closed.
     Closed,
     /// MATCHED received.

@@ -52,6 +52,19 @@ pub struct Matched<'a> {
 pub struct Ended {
     /// The chat.
     pub chat: u32,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a chat is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The server goes away, and the time that it had promised is over.
+    Draining,
+    /// Whatever else; the stranger's doing or their network's.
+    #[serde(other)]
+    Other,
 }
 
 /// NOTICE, as far as a load generator cares.

@@ -5,6 +5,7 @@
 //! are still missing, start what the schedule is due, report, sleep. Nothing in it blocks but the sleep.
 
 pub mod message;
+mod moving;
 pub mod pairs;
 pub mod timers;
 pub mod user;
@@ -21,6 +22,7 @@ use crate::schedule::Schedule;
 use crate::settings::Settings;
 use crate::stats::recorder::{Count, Metric, Recorder, Sample};
 use crate::time::{MILLISECOND, Nanos, now};
+use moving::Wish;
 use pairs::Pairs;
 use timers::{Timer, Timers};
 use user::User;
@@ -160,12 +162,26 @@ impl Worker {
     /// Starts a session; it is ready, or failed, later. `arrived` tells one that the schedule asked for from those that
     /// are opened beforehand.
     pub fn open(&mut self, intended: Nanos, arrived: bool) {
+        let at = now();
+        self.connect(|session| User::new(session, arrived, intended, at));
+    }
+
+    /// Starts a session for a user whose server goes away; it looks for this as soon as it is ready.
+    pub fn open_again(&mut self, looks_for: Option<Wish>) {
+        let at = now();
+        self.connect(|session| {
+            let mut user = User::new(session, false, at, at);
+            user.looks_for = looks_for;
+            user
+        });
+    }
+
+    fn connect(&mut self, user: impl FnOnce(SessionId) -> User) {
         match self.net.open() {
             Ok(session) => {
-                let at = now();
                 self.undecided += 1;
-                self.users.insert(session, User::new(session, arrived, intended, at));
-                self.timers.add(at + self.settings.timeout_ns, Timer::OpenDeadline { session });
+                self.users.insert(session, user(session));
+                self.timers.add(now() + self.settings.timeout_ns, Timer::OpenDeadline { session });
             }
             Err(error) => {
                 self.recorder.count(Count::OpenFailed, 1);

@@ -5,7 +5,8 @@
 use bytes::Bytes;
 
 use super::Worker;
-use super::message::{self, Ended, Matched, Notice, Stamp};
+use super::message::{self, Ended, Matched, Notice, Stamp, Why};
+use super::moving::{self, Wish};
 use super::pairs::End;
 use crate::net::{Gone, NetEvent, SessionId, What};
 use crate::scenario::Scenario;
@@ -54,6 +55,10 @@ pub struct User {
     pub matched: Nanos,
     /// What the scenario counts.
     pub progress: u32,
+    /// The server goes away: for how long it has promised to let chats go on.
+    pub(super) leaves_within: Option<Nanos>,
+    /// What it looks for as soon as it is open, from a session before this one.
+    pub(super) looks_for: Option<Wish>,
     /// Place in the list of idle users, while idle.
     pub(super) idle_place: u32,
 }
@@ -75,6 +80,8 @@ impl User {
             epoch: 0,
             matched: 0,
             progress: 0,
+            leaves_within: None,
+            looks_for: None,
             idle_place: 0,
         }
     }
@@ -82,8 +89,13 @@ impl User {
 
 impl User {
     /// Its chat, if it is in one.
-    fn chat(&self) -> Option<u32> {
+    pub(super) fn chat(&self) -> Option<u32> {
         (self.state == State::InChat).then_some(self.chat)
+    }
+
+    /// What it looks for.
+    pub(super) fn wish(&self) -> Wish {
+        Wish { intended: self.intended, metric: self.wish, video: self.video }
     }
 }
 
@@ -121,6 +133,10 @@ fn look(worker: &mut Worker, session: SessionId, (intended, sent): (Nanos, Nanos
     user.sent = sent;
     user.wish = if user.state == State::InChat { Metric::Next } else { Metric::Find };
     user.video = video;
+    if user.leaves_within.is_some() {
+        let wish = user.wish();
+        return moving::go_on_looking_elsewhere(worker, session, Some(wish));
+    }
     let (n, left) = (user.n, user.chat());
     forget(worker, left);
     let frame = message::find(n, video, &worker.settings.interests);
@@ -128,8 +144,16 @@ fn look(worker: &mut Worker, session: SessionId, (intended, sent): (Nanos, Nanos
     worker.net.send(session, frame);
 }
 
+/// Sends the FIND of a session before this one. Its wish is as old as it was.
+fn look_again(worker: &mut Worker, session: SessionId, wish: Wish) {
+    look(worker, session, (wish.intended, now()), wish.video);
+    if let Some(user) = worker.users.get_mut(session) {
+        user.wish = wish.metric;
+    }
+}
+
 /// A chat is over, if there was one: it is not to be taken for a later one of the same number.
-fn forget(worker: &mut Worker, chat: Option<u32>) {
+pub(super) fn forget(worker: &mut Worker, chat: Option<u32>) {
     if chat.is_some_and(|chat| worker.shared.pairs.forget(chat)) {
         worker.recorder.count(Count::Foreign, 1);
     }
@@ -142,6 +166,9 @@ pub fn leave(worker: &mut Worker, session: SessionId) {
         forget(worker, user.chat());
         worker.net.send(session, message::leave());
         worker.users.set_state(session, State::Idle);
+        if moving::has_to_go(worker, session) {
+            moving::go_on_elsewhere(worker, session);
+        }
     }
 }
 
@@ -188,6 +215,7 @@ pub fn handle(worker: &mut Worker, scenario: &mut dyn Scenario, event: NetEvent)
         What::Handshaken => worker.recorder.latency(Metric::Handshake, user.intended, user.sent, at),
         What::Open => worker.net.send(session, message::hello(worker.settings.protocol_version)),
         What::Frame(frame_type, payload) => handle_frame(worker, scenario, session, at, frame_type, &payload),
+        What::Gone(why) if moving::is_moving(user, &why) => moving::go_on_elsewhere(worker, session),
         What::Gone(why) => gone(worker, scenario, session, &in_words(&why)),
     }
 }
@@ -207,10 +235,17 @@ fn handle_frame(
             let ended = serde_json::from_slice::<Ended>(payload).ok();
             worker.recorder.count(Count::Ended, 1);
             let Some(user) = worker.users.get(session) else { return };
-            if user.chat().is_some() && ended.map(|ended| ended.chat) == user.chat() {
-                forget(worker, user.chat());
-                worker.users.set_state(session, State::Idle);
-                scenario.did(worker, session, Did::Ended);
+            let Some(ended) = ended.filter(|ended| Some(ended.chat) == user.chat()) else { return };
+            forget(worker, user.chat());
+            if ended.why == Why::Draining {
+                moving::cut_short(worker, session, at);
+            }
+            worker.users.set_state(session, State::Idle);
+            scenario.did(worker, session, Did::Ended);
+            if worker.users.get(session).is_some_and(|user| user.state == State::Idle)
+                && moving::has_to_go(worker, session)
+            {
+                moving::go_on_elsewhere(worker, session);
             }
         }
         frame::WELCOME => {
@@ -219,10 +254,15 @@ fn handle_frame(
             };
             worker.recorder.latency(Metric::Open, user.intended, user.sent, at);
             worker.recorder.scheduled(Count::Opened, user.intended);
+            let looks_for = user.looks_for;
             worker.users.set_state(session, State::Idle);
             worker.decided();
-            scenario.did(worker, session, Did::Ready);
+            match looks_for {
+                None => scenario.did(worker, session, Did::Ready),
+                Some(wish) => look_again(worker, session, wish),
+            }
         }
+        frame::DRAIN => moving::drained(worker, session, payload),
         frame::WAITING => worker.recorder.count(Count::Waiting, 1),
         frame::NOTICE => {
             worker.recorder.count(Count::Notices, 1);
