@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Upgrades a server again and again while people chat on it, and says whether anybody was hurt.
 
-    scripts/upgrades.py [--upgrades 100] [--rate 20] [--drain 10] [--profile release]
+    scripts/upgrades.py [--upgrades 100] [--rate 20] [--drain 10] [--retry] [--profile release]
 
 People arrive, meet, write, press next and go (the load generator's scenario `mix`). Nobody may be refused or lost, and no chat
 may end before it has had the time that a drain promises. Exit status 1 if any was.
@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--upgrades", type=int, default=100)
     parser.add_argument("--rate", type=float, default=20, help="people who arrive a second")
     parser.add_argument("--drain", type=int, default=10, help="seconds that chats have after an upgrade")
+    parser.add_argument("--retry", action="store_true", help="let everybody prove their address first")
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--profile", default="release", help="cargo profile to build with")
     return parser.parse_args()
@@ -43,8 +44,9 @@ class Server:
         self.control = directory / "control.sock"
         config = directory / "anoncam.toml"
         config.write_text(
-            f'listen = "127.0.0.1:0"\nsite = "127.0.0.1:0"\nlog = "warn"\ncontrol = "{self.control}"\n'
+            f'listen = "127.0.0.1:0"\nsite = "127.0.0.1:0"\nlog = "off"\ncontrol = "{self.control}"\n'
             f"shards = {options.shards}\ndrain_seconds = {options.drain}\n"
+            f"retry_above = {0 if options.retry else 1000}\n"
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANONCAM_")}
         self.first = subprocess.Popen(

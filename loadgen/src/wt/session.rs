@@ -79,6 +79,8 @@ pub struct Session {
     frames: FrameReader,
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
+    /// Whether the server has ended the channel. Why is told by a capsule on another stream, which may arrive later.
+    channel_over: bool,
 }
 
 impl Default for Session {
@@ -93,6 +95,7 @@ impl Default for Session {
             frames: FrameReader::default(),
             unsent: VecDeque::new(),
             unsent_bytes: 0,
+            channel_over: false,
         }
     }
 }
@@ -118,10 +121,11 @@ impl Session {
         let result = match event {
             StreamEvent::Opened { dir: Dir::Uni } => self.accept_streams(quic, request),
             StreamEvent::Readable { id } => self.read(quic, request, *id, happened),
-            StreamEvent::Writable { id } if Some(*id) == self.channel => self.flush(quic),
-            StreamEvent::Stopped { id, .. } if Some(*id) == self.channel => {
-                Err(End::Protocol("the server stopped the channel"))
+            StreamEvent::Writable { id } if Some(*id) == self.channel => {
+                self.flush(quic);
+                Ok(())
             }
+            StreamEvent::Stopped { id, .. } if Some(*id) == self.channel => self.end_channel(quic, happened),
             _ => Ok(()),
         };
         if let Err(end) = result
@@ -139,7 +143,7 @@ impl Session {
 
     /// Writes a frame to the channel, or holds it until the server's flow control allows it.
     pub fn send(&mut self, quic: &mut Connection, frame: Bytes) -> Result<(), End> {
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open || self.channel_over {
             return Ok(());
         }
         self.unsent_bytes += frame.len();
@@ -147,7 +151,8 @@ impl Session {
         if self.unsent_bytes > MAX_UNSENT_BYTES {
             return Err(End::Stuck);
         }
-        self.flush(quic)
+        self.flush(quic);
+        Ok(())
     }
 
     /// Says goodbye with a `CLOSE_WEBTRANSPORT_SESSION` capsule; the driver closes the connection after it.
@@ -209,7 +214,14 @@ impl Session {
         if oversized {
             return Err(End::Protocol("a frame over the protocol's limit"));
         }
-        if fin { Err(End::Closed(0, "the server finished the channel".into())) } else { Ok(()) }
+        if fin { self.end_channel(quic, happened) } else { Ok(()) }
+    }
+
+    /// The server has ended the channel: the session is over as soon as it is known why, and when the connection is at the latest.
+    fn end_channel(&mut self, quic: &mut Connection, happened: &mut impl FnMut(Happened)) -> Result<(), End> {
+        self.channel_over = true;
+        self.unsent = VecDeque::new();
+        self.request.map_or(Ok(()), |request| self.read_request_stream(quic, request, happened))
     }
 
     fn read_request_stream(
@@ -309,14 +321,15 @@ impl Session {
         Ok(())
     }
 
-    fn flush(&mut self, quic: &mut Connection) -> Result<(), End> {
-        let Some(channel) = self.channel else { return Ok(()) };
+    fn flush(&mut self, quic: &mut Connection) {
+        let Some(channel) = self.channel.filter(|_| !self.channel_over) else { return };
         while let Some(frame) = self.unsent.front_mut() {
             let before = frame.len();
             match quic.send_stream(channel).write_chunks(std::slice::from_mut(frame)) {
                 Ok(_) => {}
-                Err(WriteError::Blocked) => return Ok(()),
-                Err(_) => return Err(End::Protocol("the server stopped the channel")),
+                Err(WriteError::Blocked) => return,
+                // It was stopped, which its event is about to tell.
+                Err(_) => break,
             }
             self.unsent_bytes -= before - frame.len();
             if frame.is_empty() {
@@ -324,7 +337,6 @@ impl Session {
             }
         }
         self.unsent = VecDeque::new();
-        Ok(())
     }
 }
 
