@@ -7,7 +7,7 @@ import { servePage } from './page-server.mjs';
 import { clean, useWorld } from './world.mjs';
 
 // Two cameras, so that there is one to change to.
-const world = useWorld({ chromiumArgs: ['--use-fake-device-for-media-stream=device-count=2'] });
+const world = useWorld({ chromiumArgs: ['--use-fake-device-for-media-stream=device-count=2,fps=10'] });
 const PHONE = { viewport: { width: 390, height: 700 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 /** The page is put away, or looked at again: headless browsers have no other tab to switch to. */
