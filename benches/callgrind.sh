@@ -18,7 +18,7 @@ for waiting in 1000 100000 5000000; do
 done
 echo
 flat=0
-for name in join_leave_plain join_leave_picky search_in_vain pair; do
+for name in join_leave_plain join_leave_picky search_in_vain pair find return_plain return_picky; do
     printf '%-44s' "$name"
     first=
     for waiting in 1000 100000 5000000; do

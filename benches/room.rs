@@ -11,6 +11,7 @@ mod counting;
 use std::hint::black_box;
 use std::time::Instant;
 
+use anoncam::core::few::Few;
 use anoncam::core::frame::ControlKind;
 use anoncam::core::interests::{InterestId, Keyed, Lang};
 use anoncam::core::io::{ShardId, Time};
@@ -40,8 +41,8 @@ fn seeker(number: u64, strict: bool, wants: Option<Wants>) -> Seeker {
 
 /// Somebody strict with two interests and a language that few share.
 fn picky(number: u64) -> Seeker {
-    let interests = vec![InterestId(2 * number as u32), InterestId(2 * number as u32 + 1)];
-    seeker(number, true, Some(Wants { interests, langs: vec![Lang(0x6161 + number % 1_000)] }))
+    let interests = Few::of([0, 1].map(|other| InterestId(2 * number as u32 + other)));
+    seeker(number, true, Some(Wants { interests, langs: Few::of([Lang(0x6161 + number % 1_000)]) }))
 }
 
 /// Half plain, half picky: a crowd in which everybody in it has been left over.
@@ -79,21 +80,56 @@ fn operation_pair(room: &mut Room, number: u64) {
     room.join(seeker(number, false, None), NOW);
 }
 
+/// One of the crowd, anywhere in it: nothing of theirs is in a cache when the crowd is large. Even numbers are plain, odd ones picky.
+fn anywhere(room: &Room, number: u64, picky: bool) -> u32 {
+    let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (((spread * room.len() as u64) >> 32) as u32 & !1) | u32::from(picky)
+}
+
+#[inline(never)]
+fn operation_return_plain(room: &mut Room, number: u64) {
+    let somebody = room.leave(anywhere(room, number, false)).unwrap();
+    room.join(somebody, NOW);
+}
+
+#[inline(never)]
+fn operation_return_picky(room: &mut Room, number: u64) {
+    let somebody = room.leave(anywhere(room, number, true)).unwrap();
+    room.join(somebody, NOW);
+}
+
+/// Somebody new finds the one of the crowd who has their wishes.
+#[inline(never)]
+fn operation_find(room: &mut Room, number: u64) {
+    let somebody = anywhere(room, number, true);
+    let mut seeker = picky(u64::from(somebody));
+    seeker.who.person = PersonId(number + 1);
+    assert_eq!(room.search(&seeker, NOW, false, |_| true).best, Some(somebody));
+}
+
 type Operation = fn(&mut Room, u64);
 
-const ALL: [(&str, Operation); 4] = [
+const ALL: [(&str, Operation); 7] = [
     ("join and leave, plain", operation_join_leave_plain),
     ("join and leave, 2 interests, 1 language", operation_join_leave_picky),
     ("search in vain, 2 interests, 1 language", operation_search_in_vain),
     ("search, pair, and join again", operation_pair),
+    ("search and find, 2 interests, 1 language", operation_find),
+    ("leave and return, plain", operation_return_plain),
+    ("leave and return, 2 interests, 1 language", operation_return_picky),
 ];
+/// The last of them are about one of the crowd, who may be anywhere in it.
+const COLD: usize = 3;
 
 fn measure(waiting: u64) {
     let before = Counting::in_use();
     let mut room = crowd(waiting);
     let bytes = (Counting::in_use() - before) as u64 / waiting;
     println!("{waiting} waiting, half of them with wishes: {bytes} bytes each in the room");
-    for (name, operation) in ALL {
+    for (number, (name, operation)) in ALL.into_iter().enumerate() {
+        if number == ALL.len() - COLD {
+            println!("  and about one of the crowd, anywhere in it:");
+        }
         let mut best = f64::MAX;
         // Short rounds, the best of many: one in which the thread was not interrupted.
         for round in 0..ROUNDS {

@@ -2,6 +2,7 @@
 
 use rand::Rng as _;
 
+use super::few::Few;
 use super::io::{ChatId, LinkId, Time};
 use super::message::{Find, Refusal};
 use super::pairing::{Address, Mode, Seeker, SessionId, Wants, shared};
@@ -63,9 +64,8 @@ impl Shard {
             known: session.known.take(),
         };
         if !(find.interests.is_empty() && find.langs.is_empty()) {
-            let mut interests: Vec<_> = find.interests.iter().map(|text| self.interests.hold(text)).collect();
-            interests.sort_unstable();
-            seeker.wants = Some(Box::new(Wants { interests, langs: find.langs }));
+            let interests = Few::sorted(find.interests.iter().map(|text| self.interests.hold(text)));
+            seeker.wants = Some(Box::new(Wants { interests, langs: Few::of(find.langs) }));
         }
         self.seek(now, id, seeker);
         Ok(())

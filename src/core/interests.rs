@@ -15,7 +15,7 @@ use super::pages::Slots;
 use crate::limits::{INTEREST_CHARACTERS, LANG_LETTERS};
 
 /// A language's primary subtag, packed: up to 8 lower-case letters, the first in the highest byte used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lang(pub u64);
 
 impl Lang {
@@ -45,7 +45,7 @@ fn fold(text: &str) -> String {
 }
 
 /// An interest's number on this shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterestId(pub u32);
 
 /// Keyed hashing for tables whose keys clients choose.

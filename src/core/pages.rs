@@ -13,7 +13,7 @@ pub const NIL: u32 = u32::MAX;
 /// An array that grows a page at a time and never moves what it holds.
 #[derive(Debug)]
 pub struct Pages<T> {
-    pages: Vec<Box<[T]>>,
+    pages: Vec<Box<[T; PAGE]>>,
 }
 
 impl<T> Default for Pages<T> {
@@ -26,7 +26,9 @@ impl<T> Pages<T> {
     /// Makes room for entry `index`, filling new pages with `fill`.
     pub fn reserve(&mut self, index: u32, mut fill: impl FnMut() -> T) {
         while index as usize >= self.pages.len() * PAGE {
-            self.pages.push((0..PAGE).map(|_| fill()).collect());
+            let page: Box<[T]> = (0..PAGE).map(|_| fill()).collect();
+            let Ok(page) = page.try_into() else { return };
+            self.pages.push(page);
         }
     }
 
@@ -44,7 +46,7 @@ impl<T> Pages<T> {
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.pages.capacity() * size_of::<Box<[T]>>() + self.pages.len() * PAGE * size_of::<T>()
+        self.pages.capacity() * size_of::<Box<[T; PAGE]>>() + self.pages.len() * PAGE * size_of::<T>()
     }
 }
 
@@ -88,6 +90,9 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
+    /// Bytes of a slot.
+    pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
+
     /// Slots taken.
     pub fn len(&self) -> usize {
         self.len as usize
@@ -117,8 +122,7 @@ impl<T> Slots<T> {
 
     /// Frees a slot and gives back what it held.
     pub fn remove(&mut self, index: u32) -> Option<T> {
-        self.get(index)?;
-        let slot = self.entries.get_mut(index)?;
+        let slot = self.entries.get_mut(index).filter(|slot| matches!(slot, Slot::Taken(_)))?;
         let Slot::Taken(value) = std::mem::replace(slot, Slot::Free(self.free)) else { return None };
         self.free = index;
         self.len -= 1;

@@ -3,9 +3,10 @@
 //! In: two who wait, and the time. Out: whether they fit and how well. Nothing else decides it: the waiting room's
 //! shelves only make sure that few who do not fit are looked at.
 
+use super::few::Few;
 use super::interests::{InterestId, Lang};
 use super::io::{ShardId, Time};
-use crate::limits::{BLOCKS, RECENT_STRANGERS, RECENT_WAIT_MS, RELAX_WAIT_MS};
+use crate::limits::{BLOCKS, INTERESTS, LANGS, RECENT_STRANGERS, RECENT_WAIT_MS, RELAX_WAIT_MS};
 
 /// A session's random name among sessions, the same on every shard; never on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,9 +105,9 @@ impl Known {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     /// Interests.
-    pub interests: Vec<InterestId>,
+    pub interests: Few<InterestId, INTERESTS>,
     /// Languages.
-    pub langs: Vec<Lang>,
+    pub langs: Few<Lang, LANGS>,
 }
 
 /// Somebody who waits, here or (in a rendezvous) on another shard.
@@ -188,8 +189,8 @@ mod tests {
 
     fn seeker(person: u64, interests: &[u32], langs: &[&str]) -> Seeker {
         let wants = Wants {
-            interests: interests.iter().copied().map(InterestId).collect(),
-            langs: langs.iter().filter_map(|lang| Lang::parse(lang)).collect(),
+            interests: Few::of(interests.iter().copied().map(InterestId)),
+            langs: Few::of(langs.iter().filter_map(|lang| Lang::parse(lang))),
         };
         Seeker {
             who: Address { shard: ShardId(0), session: SessionId(0), person: PersonId(person) },

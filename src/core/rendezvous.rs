@@ -8,8 +8,9 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use super::bus::{BondId, BusMessage, ChatBody, ChatMessage, Claim, Offer};
+use super::few::Few;
 use super::index::Index;
-use super::interests::{InterestId, Keyed};
+use super::interests::Keyed;
 use super::io::{ShardId, Time};
 use super::pairing::{Address, Mode, PersonId, Seeker, SessionId, Wants};
 use super::reply::Why;
@@ -152,10 +153,8 @@ impl Shard {
 
     /// Somebody of another shard as the rules of pairing want to see them. Holds their interests.
     fn seeker_of(&mut self, now: Time, offer: Offer) -> Seeker {
-        let mut interests: Vec<InterestId> =
-            offer.interests.iter().take(INTERESTS).map(|text| self.interests.hold(text)).collect();
-        interests.sort_unstable();
-        let wants = Wants { interests, langs: offer.langs };
+        let held = offer.interests.iter().take(INTERESTS).map(|text| self.interests.hold(text));
+        let wants = Wants { interests: Few::sorted(held), langs: Few::of(offer.langs) };
         let plain = wants == Wants::default();
         Seeker {
             who: offer.who,

@@ -2,133 +2,71 @@
 //!
 //! In: people who wait. Out: the best stranger for one of them. Who waits stands on *shelves*, one for every mode,
 //! topic and tongue, each a doubly linked list with the longest waiting first. The topics of a person are their
-//! interests, or "open" if any stranger is welcome; their tongues are their languages. A search looks only at shelves on
+//! interests, or "open" if any stranger is welcome; their tongues are their languages. A search (`search.rs`) looks only at shelves on
 //! which everybody fits by interest and language, so that only blocked and recent strangers are looked at in vain.
 //!
 //! Joining, leaving and searching cost the same however many wait: a person stands on at most
-//! 11 topics × 7 tongues, and a search looks at no more than [`CANDIDATES`] people.
+//! 11 topics × 7 tongues, and a search looks at no more than 64 people. Among millions nothing of this is in a cache, so
+//! whatever is on several shelves is fetched for all of them before the first is worked on: the waits for memory overlap.
 
-use std::cell::Cell;
+use std::hint::black_box;
 
-use super::index::Index;
-use super::interests::{InterestId, Keyed, Lang};
+use super::interests::Keyed;
 use super::io::Time;
 use super::pages::{NIL, Slots};
-use super::pairing::{Mode, Seeker, fits};
-use crate::limits::CANDIDATES;
+use super::pairing::{Mode, Seeker, Wants};
+use super::shelves::{BATCH, Batch, Shelves, stood_on, stood_on_later};
 
-/// What people on a shelf have in common besides mode and tongue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Topic {
-    /// Any stranger is welcome: no interest was named.
-    Open,
-    /// Any stranger is welcome by now: interests were named, but the wait has been long.
-    Relaxed,
-    /// This interest was named.
-    Interest(InterestId),
-}
+/// Places that lie in a person's entry: enough for two interests and a language.
+const OWN: usize = 4;
+/// Numbers of places from here on are in a table of their own; below, they are tickets times [`OWN`] and which of the person's.
+const FURTHER: u32 = 1 << 31;
 
-/// Which language people on a shelf speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Tongue {
-    /// Everybody of the topic, for a searcher who named no language.
-    All,
-    /// Those who named none, and so accept everyone's.
-    Unnamed,
-    /// Those who named some, but by now accept everybody who does so too.
-    Relaxed,
-    /// Those who named this one.
-    Named(Lang),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct ShelfKey {
-    mode: Mode,
-    topic: Topic,
-    tongue: Tongue,
-}
-
-#[derive(Debug)]
-struct Shelf {
-    key: ShelfKey,
-    head: u32,
-    tail: u32,
-    /// Where a search that was cut goes on.
-    cursor: Cell<u32>,
-}
-
-/// A place on a shelf.
-#[derive(Debug)]
-struct Place {
-    ticket: u32,
+/// Somebody's place on a shelf.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
     shelf: u32,
-    next: u32,
+    /// The place behind it.
+    pub(super) next: u32,
     prev: u32,
-    /// The same person's place on another shelf.
-    other: u32,
 }
 
+/// Somebody who waits. Their first places are here, so that whoever finds them on a shelf has them at once.
 #[derive(Debug)]
 struct Entry {
     seeker: Seeker,
-    /// The first of their places.
-    places: u32,
+    /// The first `stands` of them are taken.
+    own: [Place; OWN],
+    /// The first of their other places.
+    further: u32,
+    stands: u8,
     relaxed: bool,
 }
 
-/// What a search found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Search {
-    /// The ticket of the best stranger.
-    pub best: Option<u32>,
-    /// Whether there were more to look at.
-    pub cut: bool,
+/// The place of somebody who has more than their entry holds.
+#[derive(Debug)]
+struct Further {
+    place: Place,
+    ticket: u32,
+    /// Their next such place.
+    other: u32,
 }
 
 /// Everybody who waits on a shard, or who is offered at a rendezvous.
 #[derive(Debug)]
 pub struct Room {
     entries: Slots<Entry>,
-    places: Slots<Place>,
-    shelves: Slots<Shelf>,
-    /// Shelves by key, without the plain ones.
-    index: Index,
+    further: Slots<Further>,
+    pub(super) shelves: Shelves,
     /// People by mode.
     people: [usize; 2],
-}
-
-/// Shelves that are always there, so that people without wishes need no table: see [`plain`].
-const PLAIN: [ShelfKey; 4] = [
-    ShelfKey { mode: Mode::Text, topic: Topic::Open, tongue: Tongue::All },
-    ShelfKey { mode: Mode::Text, topic: Topic::Open, tongue: Tongue::Unnamed },
-    ShelfKey { mode: Mode::Video, topic: Topic::Open, tongue: Tongue::All },
-    ShelfKey { mode: Mode::Video, topic: Topic::Open, tongue: Tongue::Unnamed },
-];
-
-/// The fixed number of a plain shelf.
-#[inline]
-fn plain(key: ShelfKey) -> Option<u32> {
-    match (key.topic, key.tongue) {
-        (Topic::Open, Tongue::All) => Some(2 * key.mode as u32),
-        (Topic::Open, Tongue::Unnamed) => Some(2 * key.mode as u32 + 1),
-        _ => None,
-    }
 }
 
 impl Room {
     /// An empty room; `key` keeps clients from choosing languages that collide.
     pub fn new(key: Keyed) -> Self {
-        let mut shelves = Slots::default();
-        for key in PLAIN {
-            shelves.insert(Shelf { key, head: NIL, tail: NIL, cursor: Cell::new(NIL) });
-        }
-        Self {
-            entries: Slots::default(),
-            places: Slots::default(),
-            shelves,
-            index: Index::new(key),
-            people: [0; 2],
-        }
+        let shelves = Shelves::new(key);
+        Self { entries: Slots::default(), further: Slots::default(), shelves, people: [0; 2] }
     }
 
     /// People in the room.
@@ -151,11 +89,6 @@ impl Room {
         self.entries.get(ticket).map(|entry| &entry.seeker)
     }
 
-    /// The best stranger for the holder of a ticket.
-    pub fn search_for(&self, ticket: u32, now: Time, resume: bool) -> Search {
-        self.get(ticket).map_or_else(Search::default, |seeker| self.search(seeker, now, resume, |_| true))
-    }
-
     /// Who holds a ticket. What decides the shelves (mode, strictness, wishes) must stay as it is.
     pub fn get_mut(&mut self, ticket: u32) -> Option<&mut Seeker> {
         self.entries.get_mut(ticket).map(|entry| &mut entry.seeker)
@@ -168,20 +101,13 @@ impl Room {
 
     /// Somebody begins to wait, behind all who are there.
     pub fn join(&mut self, seeker: Seeker, now: Time) -> u32 {
-        let open = seeker.interests().is_empty() && !seeker.strict;
         let relaxed = seeker.relaxed(now);
         self.people[seeker.mode as usize] += 1;
-        let ticket = self.entries.insert(Entry { seeker, places: NIL, relaxed: false });
-        if open {
-            self.stand(ticket, Topic::Open);
-        }
-        for at in 0.. {
-            let Some(&interest) = self.entries.get(ticket).and_then(|entry| entry.seeker.interests().get(at))
-            else {
-                break;
-            };
-            self.stand(ticket, Topic::Interest(interest));
-        }
+        let own = [Place { shelf: NIL, next: NIL, prev: NIL }; OWN];
+        let entry = Entry { seeker, own, further: NIL, stands: 0, relaxed: false };
+        let ticket = self.entries.insert(entry);
+        debug_assert!(ticket < FURTHER / OWN as u32, "half a billion people would need 50 GiB");
+        self.stand(ticket, false);
         if relaxed {
             self.relax(ticket);
         }
@@ -192,10 +118,19 @@ impl Room {
     pub fn leave(&mut self, ticket: u32) -> Option<Seeker> {
         let entry = self.entries.remove(ticket)?;
         self.people[entry.seeker.mode as usize] -= 1;
-        let mut at = entry.places;
-        while let Some(place) = self.places.remove(at) {
-            self.unlink(at, &place);
-            at = place.other;
+        let own = &entry.own[..usize::from(entry.stands)];
+        if let Some(wants) = &entry.seeker.wants {
+            // Whoever called gives the interests back.
+            black_box(wants.interests.first());
+            self.fetch_around(own);
+        }
+        for (at, place) in (ticket * OWN as u32..).zip(own) {
+            self.unlink(at, *place);
+        }
+        let mut at = entry.further;
+        while let Some(Further { place, other, .. }) = self.further.remove(at & !FURTHER) {
+            self.unlink(at, place);
+            at = other;
         }
         Some(entry.seeker)
     }
@@ -203,193 +138,138 @@ impl Room {
     /// Somebody who is not strict has waited long: puts them on the shelves of those who take anybody.
     pub fn relax(&mut self, ticket: u32) {
         let Some(entry) = self.entries.get_mut(ticket) else { return };
-        if entry.seeker.strict || std::mem::replace(&mut entry.relaxed, true) {
-            return;
+        let changes = !entry.seeker.strict && entry.seeker.wants.is_some();
+        if !std::mem::replace(&mut entry.relaxed, true) && changes {
+            self.stand(ticket, true);
         }
-        let (mode, speaks) = (entry.seeker.mode, !entry.seeker.langs().is_empty());
-        let mut topics: Vec<Topic> = entry.seeker.interests().iter().copied().map(Topic::Interest).collect();
-        if topics.is_empty() {
-            topics.push(Topic::Open);
+    }
+
+    /// Puts somebody on their shelves, or on those of people who take anybody.
+    fn stand(&mut self, ticket: u32, later: bool) {
+        let Some(Entry { seeker, .. }) = self.entries.get_mut(ticket) else { return };
+        let (mode, strict) = (seeker.mode, seeker.strict);
+        // Out of the table while others in it are changed.
+        let Some(wants) = seeker.wants.take() else {
+            return stood_on(mode, strict, &Wants::default(), |key| {
+                key.plain().into_iter().for_each(|number| self.link(ticket, number));
+            });
+        };
+        let mut batch = Batch::default();
+        let each = |key| {
+            batch.push(self.shelves.want(key));
+            if batch.len() == BATCH {
+                self.link_all(ticket, &mut batch);
+            }
+        };
+        if later {
+            stood_on_later(mode, &wants, each);
         } else {
-            self.stand(ticket, Topic::Relaxed);
-            topics.push(Topic::Relaxed);
+            stood_on(mode, strict, &wants, each);
         }
-        for topic in topics.into_iter().filter(|_| speaks) {
-            self.link(ticket, ShelfKey { mode, topic, tongue: Tongue::Relaxed });
+        self.link_all(ticket, &mut batch);
+        if let Some(entry) = self.entries.get_mut(ticket) {
+            entry.seeker.wants = Some(wants);
         }
     }
 
-    /// The best stranger for somebody who waits or begins to: most shared interests, then the longest waiting. `resume` goes on
-    /// where an earlier search was cut. `accept` can refuse more people than the rules do.
-    pub fn search(
-        &self,
-        seeker: &Seeker,
-        now: Time,
-        resume: bool,
-        accept: impl Fn(&Seeker) -> bool,
-    ) -> Search {
-        let mut look = Look { left: CANDIDATES, best: None, cut: false };
-        let open = [Topic::Open, Topic::Relaxed].into_iter().filter(|_| seeker.open(now));
-        'topics: for topic in seeker.interests().iter().copied().map(Topic::Interest).chain(open) {
-            let named = !seeker.langs().is_empty();
-            let first = if named { Tongue::Unnamed } else { Tongue::All };
-            let relaxed = (named && seeker.relaxed(now)).then_some(Tongue::Relaxed);
-            let langs = seeker.langs().iter().copied().map(Tongue::Named);
-            for tongue in std::iter::once(first).chain(langs).chain(relaxed) {
-                let key = ShelfKey { mode: seeker.mode, topic, tongue };
-                let Some(shelf) = self.find_shelf(key) else { continue };
-                self.look(seeker, shelf, now, resume, &accept, &mut look);
-                if look.left == 0 && look.cut {
-                    break 'topics;
-                }
+    /// Puts somebody behind all on each of these shelves, none of which comes twice.
+    fn link_all(&mut self, ticket: u32, batch: &mut Batch) {
+        let shelves = self.shelves.find_all(batch);
+        for number in &shelves[..batch.len()] {
+            let last = self.shelves.get(*number).and_then(|shelf| self.place(shelf.tail));
+            black_box(last.is_some());
+        }
+        for (wanted, mut number) in batch.iter().zip(shelves) {
+            if number == NIL {
+                number = self.shelves.make(*wanted);
             }
+            self.link(ticket, number);
         }
-        Search { best: look.best.map(|best| best.ticket), cut: look.cut }
+        batch.clear();
     }
 
-    /// Looks along a shelf. Where nobody further back can be better the first who fits is enough.
-    fn look(
-        &self,
-        seeker: &Seeker,
-        number: u32,
-        now: Time,
-        resume: bool,
-        accept: &impl Fn(&Seeker) -> bool,
-        look: &mut Look,
-    ) {
-        let Some(shelf) = self.shelves.get(number) else { return };
-        let most = if matches!(shelf.key.topic, Topic::Interest(_)) { seeker.interests().len() } else { 0 };
-        let resumed = resume && shelf.cursor.get() != NIL;
-        let mut at = if resumed { shelf.cursor.replace(NIL) } else { shelf.head };
-        // Who stands before the cursor was looked at in an earlier go, and has a turn again in the next.
-        look.cut |= resumed;
-        while let Some(place) = self.places.get(at) {
-            if look.left == 0 {
-                look.cut = true;
-                shelf.cursor.set(at);
-                return;
-            }
-            look.left -= 1;
-            let fit = self.get(place.ticket).filter(|other| accept(other));
-            if let Some(other) = fit
-                && let Some(shared) = fits(seeker, other, now)
-            {
-                let found = Found { shared, since: other.since, ticket: place.ticket };
-                if look.best.is_none_or(|best| found.beats(best)) {
-                    look.best = Some(found);
-                }
-                if shared >= most {
-                    return;
-                }
-            }
-            at = place.next;
-        }
-    }
-
-    /// Puts somebody on the shelves of a topic, one for each of their tongues.
-    fn stand(&mut self, ticket: u32, topic: Topic) {
-        let Some(entry) = self.entries.get(ticket) else { return };
-        let mode = entry.seeker.mode;
-        self.link(ticket, ShelfKey { mode, topic, tongue: Tongue::All });
-        for at in 0.. {
-            let langs = self.entries.get(ticket).map_or(&[][..], |entry| entry.seeker.langs());
-            let tongue = match langs.get(at) {
-                Some(&lang) => Tongue::Named(lang),
-                None if at == 0 => Tongue::Unnamed,
-                None => break,
-            };
-            self.link(ticket, ShelfKey { mode, topic, tongue });
-        }
-    }
-
-    fn link(&mut self, ticket: u32, key: ShelfKey) {
-        let number = self.shelf(key);
+    fn link(&mut self, ticket: u32, number: u32) {
         let (Some(entry), Some(shelf)) = (self.entries.get_mut(ticket), self.shelves.get_mut(number)) else {
             return;
         };
-        let place = Place { ticket, shelf: number, next: NIL, prev: shelf.tail, other: entry.places };
-        let at = self.places.insert(place);
-        entry.places = at;
-        match self.places.get_mut(shelf.tail) {
-            Some(last) => last.next = at,
-            None => shelf.head = at,
+        let place = Place { shelf: number, next: NIL, prev: shelf.tail };
+        let at = if let Some(own) = entry.own.get_mut(usize::from(entry.stands)) {
+            *own = place;
+            entry.stands += 1;
+            ticket * OWN as u32 + u32::from(entry.stands) - 1
+        } else {
+            entry.further = FURTHER | self.further.insert(Further { place, ticket, other: entry.further });
+            entry.further
+        };
+        let last = std::mem::replace(&mut shelf.tail, at);
+        if last == NIL {
+            shelf.head = at;
+        } else if let Some(last) = self.place_mut(last) {
+            last.next = at;
         }
-        shelf.tail = at;
     }
 
-    /// The shelf of this key, if somebody stands there.
-    fn find_shelf(&self, key: ShelfKey) -> Option<u32> {
-        plain(key).or_else(|| self.find_hashed(self.index.hash(&key), key))
-    }
-
-    fn find_hashed(&self, hash: u32, key: ShelfKey) -> Option<u32> {
-        self.index.get(hash, |number| self.shelves.get(number).is_some_and(|shelf| shelf.key == key))
-    }
-
-    /// The shelf of this key, made if it is not there.
-    fn shelf(&mut self, key: ShelfKey) -> u32 {
-        if let Some(number) = plain(key) {
-            return number;
-        }
-        let hash = self.index.hash(&key);
-        if let Some(number) = self.find_hashed(hash, key) {
-            return number;
-        }
-        let number = self.shelves.insert(Shelf { key, head: NIL, tail: NIL, cursor: Cell::new(NIL) });
-        self.index.insert(hash, number);
-        number
-    }
-
-    /// Takes a place that has been removed out of its shelf; the last one takes the shelf with it.
-    fn unlink(&mut self, at: u32, place: &Place) {
+    /// Takes a place that is no longer in its table out of its shelf; the last one takes the shelf with it.
+    fn unlink(&mut self, at: u32, place: Place) {
         let Some(shelf) = self.shelves.get_mut(place.shelf) else { return };
         if shelf.cursor.get() == at {
             shelf.cursor.set(place.next);
         }
-        match self.places.get_mut(place.prev) {
-            Some(before) => before.next = place.next,
-            None => shelf.head = place.next,
+        if place.prev == NIL {
+            shelf.head = place.next;
         }
-        match self.places.get_mut(place.next) {
-            Some(after) => after.prev = place.prev,
-            None => shelf.tail = place.prev,
+        if place.next == NIL {
+            shelf.tail = place.prev;
         }
-        if shelf.head == NIL && place.shelf >= PLAIN.len() as u32 {
-            let hash = self.index.hash(&shelf.key);
-            self.index.remove(hash, place.shelf);
-            self.shelves.remove(place.shelf);
+        if shelf.head == NIL {
+            return self.shelves.clear_away(place.shelf);
+        }
+        if let Some(before) = self.place_mut(place.prev) {
+            before.next = place.next;
+        }
+        if let Some(after) = self.place_mut(place.next) {
+            after.prev = place.prev;
+        }
+    }
+
+    /// Whose place it is, and the place.
+    #[inline]
+    pub(super) fn place(&self, at: u32) -> Option<(u32, &Place)> {
+        if at < FURTHER {
+            let (ticket, which) = (at / OWN as u32, at as usize % OWN);
+            return self.entries.get(ticket).map(|entry| (ticket, &entry.own[which]));
+        }
+        self.further.get(at & !FURTHER).map(|further| (further.ticket, &further.place))
+    }
+
+    #[inline]
+    fn place_mut(&mut self, at: u32) -> Option<&mut Place> {
+        if at < FURTHER {
+            return self.entries.get_mut(at / OWN as u32).map(|entry| &mut entry.own[at as usize % OWN]);
+        }
+        self.further.get_mut(at & !FURTHER).map(|further| &mut further.place)
+    }
+
+    /// Begins to fetch what taking these places out will look at: their shelves, whoever stands before and behind, and where the
+    /// index has the shelves that end with them.
+    fn fetch_around(&self, places: &[Place]) {
+        for place in places {
+            self.shelves.fetch(place.shelf);
+            black_box((self.place(place.prev).is_some(), self.place(place.next).is_some()));
+        }
+        for place in places {
+            self.shelves.fetch_last(place.shelf);
         }
     }
 
     /// Bytes on the heap for the room itself, without wishes and acquaintances.
     pub fn heap_bytes(&self) -> usize {
-        let tables = self.shelves.heap_bytes() + self.index.heap_bytes();
-        self.entries.heap_bytes() + self.places.heap_bytes() + tables
+        self.entries.heap_bytes() + self.further.heap_bytes() + self.shelves.heap_bytes()
     }
 
-    /// Places and shelves in use: none in an empty room.
+    /// Places outside of entries and shelves in use: none in an empty room.
     pub fn places(&self) -> usize {
-        self.places.len() + self.shelves.len() - PLAIN.len() + self.index.len()
-    }
-}
-
-/// A search under way.
-struct Look {
-    left: usize,
-    best: Option<Found>,
-    cut: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Found {
-    shared: usize,
-    since: Time,
-    ticket: u32,
-}
-
-impl Found {
-    fn beats(self, other: Self) -> bool {
-        self.shared > other.shared || (self.shared == other.shared && self.since < other.since)
+        self.further.len() + self.shelves.len()
     }
 }
 

@@ -1,8 +1,11 @@
 //! The waiting room finds whom a search through everybody would find.
 
 use super::*;
+use crate::core::few::Few;
+use crate::core::interests::{InterestId, Lang};
 use crate::core::io::ShardId;
-use crate::core::pairing::{Address, Known, PersonId, SessionId, Wants};
+use crate::core::pairing::{Address, Known, Mode, PersonId, SessionId, Wants, fits};
+use crate::core::search::Search;
 use crate::limits::RELAX_WAIT_MS;
 
 fn person(number: u64, since: Time) -> Seeker {
@@ -25,17 +28,9 @@ fn pick(state: &mut u64, below: u64) -> u64 {
 /// Somebody with wishes out of a few, so that all rules come into play.
 fn anybody(state: &mut u64, number: u64, now: Time) -> Seeker {
     let mut seeker = person(number, now);
-    let mut wants = Wants::default();
-    for interest in 0..4 {
-        if pick(state, 3) == 0 {
-            wants.interests.push(InterestId(interest));
-        }
-    }
-    for lang in ["de", "en", "fr"] {
-        if pick(state, 4) == 0 {
-            wants.langs.extend(Lang::parse(lang));
-        }
-    }
+    let interests = (0..4).filter(|_| pick(state, 3) == 0).map(InterestId).collect::<Vec<_>>();
+    let langs = ["de", "en", "fr"].into_iter().filter(|_| pick(state, 4) == 0).filter_map(Lang::parse);
+    let wants = Wants { interests: Few::of(interests), langs: Few::of(langs) };
     seeker.strict = pick(state, 4) == 0;
     seeker.mode = if pick(state, 4) == 0 { Mode::Video } else { Mode::Text };
     seeker.wants = (!wants.interests.is_empty() || !wants.langs.is_empty()).then(|| Box::new(wants));
@@ -130,7 +125,7 @@ fn a_search_that_is_cut_reaches_everybody_in_turn() {
 fn the_longest_waiting_comes_first_also_among_those_who_relaxed() {
     let mut room = Room::new(Keyed(1, 2));
     let mut picky = person(1, Time(0));
-    picky.wants = Some(Box::new(Wants { interests: vec![InterestId(9)], langs: Vec::new() }));
+    picky.wants = Some(Box::new(Wants { interests: Few::of([InterestId(9)]), langs: Few::default() }));
     let picky = room.join(picky, Time(0));
     let now = Time(0).plus_ms(RELAX_WAIT_MS);
     room.join(person(2, Time(0).plus_ms(10)), now);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anoncam::core::audit::View;
 use anoncam::core::bus::Offer;
+use anoncam::core::few::Few;
 use anoncam::core::interests::{Interner, Keyed};
 use anoncam::core::io::{ChatId, ShardId, Time};
 use anoncam::core::pairing::{PersonId, Seeker, Wants, fits};
@@ -98,15 +99,14 @@ impl Checker {
 }
 
 fn seeker(now: Time, offer: &Offer, interner: &mut Interner) -> Seeker {
-    let mut interests: Vec<_> = offer.interests.iter().map(|text| interner.hold(text)).collect();
-    interests.sort_unstable();
+    let interests = Few::sorted(offer.interests.iter().map(|text| interner.hold(text)));
     Seeker {
         who: offer.who,
         since: Time(now.0.saturating_sub(offer.waited_ms * 1_000)),
         mode: offer.mode,
         strict: offer.strict,
         claimed: false,
-        wants: Some(Box::new(Wants { interests, langs: offer.langs.clone() })),
+        wants: Some(Box::new(Wants { interests, langs: Few::of(offer.langs.iter().copied()) })),
         known: offer.known.clone(),
     }
 }

@@ -1,0 +1,153 @@
+//! Step 3 of 6: a search of the waiting room.
+//!
+//! In: somebody who looks for a stranger. Out: the best one. Only shelves are looked at on which everybody fits by interest and
+//! language, each as far as somebody further back could be better, and no more than [`CANDIDATES`] people: a search that is cut
+//! there goes on later where it was.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+
+use super::io::Time;
+use super::pages::NIL;
+use super::pairing::{Seeker, fits};
+use super::shelves::{BATCH, Batch, looked_at};
+use super::waiting::Room;
+use crate::limits::CANDIDATES;
+
+/// What a search found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// The ticket of the best stranger.
+    pub best: Option<u32>,
+    /// Whether there were more to look at.
+    pub cut: bool,
+}
+
+impl Room {
+    /// The best stranger for the holder of a ticket.
+    pub fn search_for(&self, ticket: u32, now: Time, resume: bool) -> Search {
+        self.get(ticket).map_or_else(Search::default, |seeker| self.search(seeker, now, resume, |_| true))
+    }
+
+    /// The best stranger for somebody who waits or begins to: most shared interests, then the longest waiting. `resume` goes on
+    /// where an earlier search was cut. `accept` can refuse more people than the rules do.
+    pub fn search(
+        &self,
+        seeker: &Seeker,
+        now: Time,
+        resume: bool,
+        accept: impl Fn(&Seeker) -> bool,
+    ) -> Search {
+        let mut look = Look { seeker, now, resume, accept, left: CANDIDATES, best: None, cut: false };
+        if seeker.wants.is_none() {
+            let _ = looked_at(seeker, now, |key| {
+                key.plain().into_iter().for_each(|number| self.look_along(number, &mut look));
+                if look.is_cut() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            return look.found();
+        }
+        let mut batch = Batch::default();
+        let all = looked_at(seeker, now, |key| {
+            batch.push(self.shelves.want(key));
+            if batch.len() == BATCH { self.look_on(&mut batch, &mut look) } else { ControlFlow::Continue(()) }
+        });
+        if all.is_continue() {
+            let _ = self.look_on(&mut batch, &mut look);
+        }
+        look.found()
+    }
+
+    /// Goes on with a search on these shelves. Breaks when it has to be cut.
+    #[inline]
+    fn look_on<F: Fn(&Seeker) -> bool>(&self, batch: &mut Batch, look: &mut Look<'_, F>) -> ControlFlow<()> {
+        let shelves = self.shelves.find_all(batch);
+        if batch.len() > 1 {
+            self.fetch_first(&shelves[..batch.len()]);
+        }
+        for &number in &shelves[..batch.len()] {
+            self.look_along(number, look);
+            if look.is_cut() {
+                return ControlFlow::Break(());
+            }
+        }
+        batch.clear();
+        ControlFlow::Continue(())
+    }
+
+    /// Looks along a shelf. Where nobody further back can be better the first who fits is enough.
+    fn look_along<F: Fn(&Seeker) -> bool>(&self, number: u32, look: &mut Look<'_, F>) {
+        let Some(shelf) = self.shelves.get(number) else { return };
+        let most = if shelf.key.names_interest() { look.seeker.interests().len() } else { 0 };
+        let resumed = look.resume && shelf.cursor.get() != NIL;
+        let mut at = if resumed { shelf.cursor.replace(NIL) } else { shelf.head };
+        // Who stands before the cursor was looked at in an earlier go, and has a turn again in the next.
+        look.cut |= resumed;
+        while let Some((ticket, place)) = self.place(at) {
+            if look.left == 0 {
+                look.cut = true;
+                shelf.cursor.set(at);
+                return;
+            }
+            look.left -= 1;
+            let fit = self.get(ticket).filter(|other| (look.accept)(other));
+            if let Some(other) = fit
+                && let Some(shared) = fits(look.seeker, other, look.now)
+            {
+                let found = Found { shared, since: other.since, ticket };
+                if look.best.is_none_or(|best| found.beats(best)) {
+                    look.best = Some(found);
+                }
+                if shared >= most {
+                    return;
+                }
+            }
+            at = place.next;
+        }
+    }
+
+    /// Begins to fetch who stands first on these shelves.
+    fn fetch_first(&self, shelves: &[u32]) {
+        let mut first = [NIL; BATCH];
+        for (first, number) in first.iter_mut().zip(shelves) {
+            *first = self.shelves.get(*number).map_or(NIL, |shelf| shelf.head);
+        }
+        for at in &first[..shelves.len()] {
+            black_box(self.place(*at).is_some());
+        }
+    }
+}
+
+/// A search under way.
+struct Look<'a, F> {
+    seeker: &'a Seeker,
+    now: Time,
+    resume: bool,
+    accept: F,
+    left: usize,
+    best: Option<Found>,
+    cut: bool,
+}
+
+impl<F> Look<'_, F> {
+    /// Whether there is more to look at than may be.
+    fn is_cut(&self) -> bool {
+        self.left == 0 && self.cut
+    }
+
+    fn found(&self) -> Search {
+        Search { best: self.best.map(|best| best.ticket), cut: self.cut }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Found {
+    shared: usize,
+    since: Time,
+    ticket: u32,
+}
+
+impl Found {
+    fn beats(self, other: Self) -> bool {
+        self.shared > other.shared || (self.shared == other.shared && self.since < other.since)
+    }
+}
