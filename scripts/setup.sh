@@ -5,13 +5,14 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# --- programs from the distribution: browsers, a display without a screen, a TURN relay, an instruction counter
+# --- programs from the distribution: browsers, a display without a screen, a TURN relay, a monitor, an instruction counter
 declare -A package_of=(
   [chromium]=chromium
   [firefox-esr]=firefox-esr
   [WebKitWebDriver]=webkit2gtk-driver
   [Xvfb]=xvfb
   [turnserver]=coturn
+  [prometheus]=prometheus
   [valgrind]=valgrind
   [pebble]=pebble
   [testssl]=testssl.sh

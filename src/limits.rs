@@ -117,6 +117,9 @@ const _: () = assert!(RESUME_S * 1_000 + 2 * FORGET_MS < TOKEN_GONE_S * 1_000);
 pub const COUNTER_GONE_S: u64 = 300;
 /// A mark of an address that was reported is gone after this many seconds.
 pub const MARK_GONE_S: u64 = 86_400;
+/// What a monitor has counted is gone after this many hours: deploy/monitoring keeps to it, and the privacy policy says so. Long enough
+/// to compare a night with the one before.
+pub const MONITOR_H: u64 = 24;
 /// How long the first page says that the privacy policy has changed, in days.
 pub const NOTICE_DAYS: u64 = 30;
 /// Longest value of a setting that stands in the privacy policy, in bytes.

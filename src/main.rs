@@ -51,6 +51,13 @@ fn main() -> ExitCode {
             let path = arguments.control_path();
             top.run(&path).map_or_else(|error| unheard(&path, &error), |()| ExitCode::SUCCESS)
         }
+        Some(Command::Doctor { config }) => {
+            let arguments = Arguments { config: config.clone(), ..Arguments::default() };
+            match Config::load(&arguments) {
+                Ok(config) => doctor(&config),
+                Err(error) => wrong(&error),
+            }
+        }
         Some(Command::Order(given)) => order(&arguments.control_path(), given),
         None => match Beginning::of_this_process() {
             Ok(Beginning::First) => start(&arguments, &exposed, None),
@@ -136,6 +143,16 @@ fn tell_policy(config: &Config) -> ExitCode {
         policy.text(),
         policy.fingerprint()
     ))
+}
+
+/// Looks at the machine, and tells what it found.
+fn doctor(config: &Config) -> ExitCode {
+    let findings = ops::doctor::examine(config);
+    for finding in &findings {
+        say(&finding.to_string());
+    }
+    let ill = findings.iter().filter(|finding| finding.is_ill()).count();
+    if ill == 0 { ExitCode::SUCCESS } else { failed(&format!("{ill} of {} to mend", findings.len())) }
 }
 
 /// Asks a running server, and tells its answer.

@@ -93,6 +93,12 @@ pub enum Command {
     Settings,
     /// Show a running server live, shard by shard; q leaves
     Top(Top),
+    /// Look at this machine, the certificate, the ports and the relays, and say what mends what is wrong (exit status 1)
+    Doctor {
+        /// TOML file with settings
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Give an order to a running server.
     #[command(flatten)]
     Order(Order),

@@ -32,6 +32,7 @@ pub use flags::{Arguments, Command};
 pub use imprint::{Adopted, Imprint, Relay};
 pub use reload::{Changes, LIVE, Source};
 pub use settings::{SETTINGS, Setting};
+pub use turn::IceUrl;
 pub use value::{LogFormat, LogLevel};
 
 use crate::limits;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::acme;
 use super::draft::Draft;
-use super::turn::is_ice_url;
+use super::turn::IceUrl;
 use super::value::{LogLevel, Value};
 use super::{imprint, proxy};
 use crate::limits;
@@ -350,7 +350,7 @@ pub const SETTINGS: &[Setting] = &[
                 "turn:, turns:, stun: or stuns: URLs such as \"turn:relay.example:3478?transport=udp\"";
             let urls = value.list(limits::MAX_TURN_URLS, allowed)?;
             if let Some(wrong) =
-                urls.iter().find(|url| url.len() > limits::TURN_URL_BYTES || !is_ice_url(url))
+                urls.iter().find(|url| url.len() > limits::TURN_URL_BYTES || IceUrl::parse(url).is_none())
             {
                 return Err(format!(
                     "\"{wrong}\" is not allowed, allowed are {allowed} of at most 120 bytes"

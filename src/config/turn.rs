@@ -10,25 +10,55 @@ use super::{Problem, Turn};
 use crate::limits;
 use crate::privacy::Hidden;
 
-/// Whether browsers take it as an entry of iceServers: `stun:HOST`, `turn:HOST` (RFC 7064, RFC 7065), with a port, and for TURN
-/// with a transport.
-pub(super) fn is_ice_url(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once(':') else { return false };
-    let (authority, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
-    let is_turn = matches!(scheme, "turn" | "turns");
-    let transport = query.is_none_or(|query| is_turn && matches!(query, "transport=udp" | "transport=tcp"));
-    let end = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
-    let (host, port) = authority.split_at(end.unwrap_or(authority.len()));
-    let port = port.strip_prefix(':').is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    (is_turn || matches!(scheme, "stun" | "stuns")) && transport && port && is_host(host)
+/// A TURN or STUN URL in its parts: `stun:HOST`, `turn:HOST` (RFC 7064, RFC 7065), with a port, and for TURN with a transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceUrl<'a> {
+    /// Whether it relays; a STUN server only tells an address.
+    pub relays: bool,
+    /// Whether it speaks TLS.
+    pub secure: bool,
+    /// Whether it is reached by TCP.
+    pub over_tcp: bool,
+    /// A name or an address, an IPv6 address without its brackets.
+    pub host: &'a str,
+    /// The port, that of the scheme if none is written.
+    pub port: u16,
 }
 
-fn is_host(host: &str) -> bool {
+impl<'a> IceUrl<'a> {
+    /// The parts, if it is one that browsers take.
+    pub fn parse(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.split_once(':')?;
+        let (relays, secure) = match scheme {
+            "turn" => (true, false),
+            "turns" => (true, true),
+            "stun" => (false, false),
+            "stuns" => (false, true),
+            _ => return None,
+        };
+        let (authority, over_tcp) = match rest.split_once('?') {
+            None => (rest, secure),
+            Some((authority, "transport=tcp")) if relays => (authority, true),
+            Some((authority, "transport=udp")) if relays => (authority, false),
+            Some(_) => return None,
+        };
+        let end = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+        let (host, port) = authority.split_at(end.unwrap_or(authority.len()));
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().ok().filter(|port| *port > 0)?,
+            None if secure => 5349,
+            None => 3478,
+        };
+        Some(Self { relays, secure, over_tcp, host: host_of(host)?, port })
+    }
+}
+
+fn host_of(host: &str) -> Option<&str> {
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return address.parse::<std::net::Ipv6Addr>().is_ok();
+        return address.parse::<std::net::Ipv6Addr>().is_ok().then_some(address);
     }
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    !host.is_empty() && host.bytes().all(letters)
+    (!host.is_empty() && host.bytes().all(letters)).then_some(host)
 }
 
 /// What the settings of `turn` make together.
@@ -102,7 +132,7 @@ mod tests {
             "stun:relay.example:3478",
             "stuns:[::1]",
         ] {
-            assert!(is_ice_url(right), "{right}");
+            assert!(IceUrl::parse(right).is_some(), "{right}");
         }
         for wrong in [
             "turn:",
@@ -117,8 +147,10 @@ mod tests {
             "http://relay.example",
             "relay.example",
         ] {
-            assert!(!is_ice_url(wrong), "{wrong}");
+            assert_eq!(IceUrl::parse(wrong), None, "{wrong}");
         }
+        let parts = IceUrl { relays: true, secure: true, over_tcp: true, host: "::1", port: 5349 };
+        assert_eq!(IceUrl::parse("turns:[::1]"), Some(parts));
     }
 
     #[test]

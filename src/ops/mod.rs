@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod control;
 mod counters;
+pub mod doctor;
 mod levers;
 pub mod log;
 pub mod metrics;

@@ -7,5 +7,9 @@ mod program;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coturn;
+mod doctor;
+mod monitor;
+mod relay;
 mod service;
 mod upgrade;

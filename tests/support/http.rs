@@ -66,9 +66,28 @@ fn parse(bytes: &[u8]) -> Answer {
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
     let headers = lines.filter_map(|line| line.split_once(':'));
-    Answer {
+    let mut answer = Answer {
         status: status.parse().expect("a status"),
         headers: headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect(),
         body: bytes[end + 4..].to_vec(),
+    };
+    if answer.header("transfer-encoding") == "chunked" {
+        answer.body = of_chunks(&answer.body);
+    }
+    answer
+}
+
+/// The body that was sent in chunks (RFC 9112, section 7.1).
+fn of_chunks(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").expect("the length of a chunk");
+        let digits = std::str::from_utf8(&rest[..end]).expect("a length in ASCII");
+        let length = usize::from_str_radix(digits, 16).expect("a length");
+        if length == 0 {
+            return body;
+        }
+        body.extend(&rest[end + 2..end + 2 + length]);
+        rest = &rest[end + 2 + length + 2..];
     }
 }

@@ -191,7 +191,12 @@ fn kept(facts: &Facts) -> Section {
             "memory",
         ),
         row("kept.reports", "Reports", "as long as the session of who was reported".into(), "memory"),
-        row("kept.metrics", "Numbers of connections, chats and the like", "they name nobody".into(), "memory"),
+        row(
+            "kept.metrics",
+            "Numbers of connections, chats and the like",
+            format!("they name nobody; a monitor keeps them for at most {}", seconds(limits::MONITOR_H * 3_600)),
+            "memory",
+        ),
     ];
     rows.extend(logs(facts).map(|(id, what, how_long)| match how_long {
         Some(how_long) => row(id, what, how_long, "disk"),

@@ -20,7 +20,7 @@ pub struct Entry {
 }
 
 /// The ceilings, by name.
-pub const CEILINGS: [(&str, u64); 9] = [
+pub const CEILINGS: [(&str, u64); 10] = [
     ("address", limits::ADDRESS_GONE_S),
     ("session", limits::TOKEN_GONE_S),
     ("resume", limits::RESUME_S),
@@ -30,13 +30,14 @@ pub const CEILINGS: [(&str, u64); 9] = [
     ("access log", limits::ACCESS_LOG_S),
     ("debug", limits::DEBUG_S),
     ("credential", limits::MAX_TURN_TTL_S),
+    ("monitor", limits::MONITOR_H * 3_600),
 ];
 
 /// All versions, the newest last.
 pub const LEDGER: &[Entry] = &[Entry {
     date: "2026-11-28",
-    fingerprint: "ae58b018",
-    ceilings: [300, 300, 60, 300, 86_400, 604_800, 86_400, 7_200, 600],
+    fingerprint: "461e76ec",
+    ceilings: [300, 300, 60, 300, 86_400, 604_800, 86_400, 7_200, 600, 86_400],
     notice: None,
 }];
 
