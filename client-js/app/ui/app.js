@@ -283,8 +283,8 @@ export class App {
 
   #block() {
     this.#cam?.block();
-    this.#over(() => t('blocked'), () => t('blocked_text'));
     clearConversation();
+    this.#over(() => t('blocked'), () => t('blocked_text'));
   }
 
   /** @param {import('../../src/index.js').ReportReason} reason */

@@ -15,7 +15,8 @@ export function showPhase(phase, mode) {
   if (document.body.dataset.view !== 'stage') showView('stage');
   document.body.dataset.phase = phase;
   const stage = $('stage');
-  stage.dataset.phase = phase;
+  // An ending with nothing left to read is two equal tiles again.
+  stage.dataset.phase = phase === 'over' && $('log').childElementCount === 0 ? 'ended' : phase;
   stage.dataset.mode = mode;
   if (phase !== 'chat') clearBadges();
 }

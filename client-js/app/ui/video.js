@@ -147,7 +147,7 @@ export class Video {
   /** @param {MediaState} theirs */
   showTheirs(theirs) {
     const words = [...(theirs.camera ? [] : ['their_camera_off']), ...(theirs.microphone ? [] : ['their_mic_off'])];
-    showBadge('media', words.length > 0 ? () => words.map((key) => t(key)).join(', ') : null);
+    showBadge('media', words.length > 0 ? () => words.map((key) => t(key)).join(' · ') : null);
   }
 
   /** @param {string} state */
