@@ -3,6 +3,9 @@
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 
+/** How long anything may take on a machine that does much else; nothing waits for so long on a quiet one. */
+export const PATIENCE_MS = 120_000;
+
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FIREFOX = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
 
@@ -17,6 +20,7 @@ export const launchFirefox = (prefs = {}) => puppeteer.launch({
   browser: 'firefox',
   executablePath: FIREFOX,
   headless: true,
+  timeout: PATIENCE_MS,
   extraPrefsFirefox: {
     'media.navigator.streams.fake': true,
     'media.navigator.permission.disabled': true,

@@ -1,6 +1,6 @@
 // A person at a browser, in words of the journeys: the same for Chromium (Playwright) and Firefox (Puppeteer over WebDriver BiDi).
 
-const PATIENCE_MS = 30_000;
+import { PATIENCE_MS } from './browsers.mjs';
 
 export class Person {
   /** @type {string[]} */
@@ -13,6 +13,7 @@ export class Person {
   constructor(page, name) {
     this.page = page;
     this.name = name;
+    page.setDefaultTimeout?.(PATIENCE_MS);
     this.playwright = typeof page.waitForLoadState === 'function';
     page.on('pageerror', (error) => this.errors.push(String(error)));
   }

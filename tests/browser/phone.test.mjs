@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PATIENCE_MS } from './browsers.mjs';
 import { talk } from './person.mjs';
 import { servePage } from './page-server.mjs';
 import { clean, useWorld } from './world.mjs';
@@ -105,6 +106,7 @@ test('next by itself: off by default; when on, it goes on after a stranger left,
 test('next by itself stops after three strangers without a word', async () => {
   const site = await servePage();
   const page = await world.chromium.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
   try {
     await page.goto(`${site.origin}/?state=chat-empty`);
     await page.waitForSelector('html[data-shown]');

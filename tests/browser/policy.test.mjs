@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
+import { PATIENCE_MS } from './browsers.mjs';
 import { BINARY } from './server.mjs';
 import { clean, useWorld } from './world.mjs';
 
@@ -41,6 +42,7 @@ test('the policy: short in the reader’s language, whole in thirteen sections, 
   for (const [lang, width, colorScheme, short] of [['en', 1280, 'light', 'Privacy, in short'], ['ar', 390, 'dark', 'الخصوصية باختصار'], ['de', 320, 'light', 'Datenschutz, kurz gefasst']]) {
     // axe has to be put into the page, which the page's own policy rightly forbids.
     const context = await world.chromium.newContext({ viewport: { width, height: 800 }, colorScheme, bypassCSP: true });
+    context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
     await page.goto(`${world.server.binaryOrigin}/privacy?lang=${lang}`);
     await page.waitForFunction((title) => document.querySelector('h1').textContent === title, short);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { servePage } from './page-server.mjs';
 
 export const BINARY = process.env.ANONCAM_BIN ?? fileURLToPath(new URL('../../target/release/anoncam', import.meta.url));
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
 /** The page as it is on disk instead of the one inside the binary: quicker while working on the page. */
 const PAGE_FROM_DISK = process.env.PAGE_FROM_DISK === '1';
 

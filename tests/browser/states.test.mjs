@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launchChromium } from './browsers.mjs';
+import { launchChromium, PATIENCE_MS } from './browsers.mjs';
 import { servePage } from './page-server.mjs';
 
 /** What axe-core looks for: everything once, and in further views what colours, sizes and places decide. */
@@ -29,6 +29,7 @@ after(async () => {
 async function open({ width, height, theme, lang }) {
   // axe has to be put into the page, which the page's own policy rightly forbids.
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, bypassCSP: true, reducedMotion: 'reduce' });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { freeTcpPort } from './server.mjs';
 
 const MINI_BROWSER = '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser';
-const START_MS = 30_000;
+const START_MS = 120_000;
 const ENTER = '\uE007';
 
 export const installed = ['/usr/bin/WebKitWebDriver', '/usr/bin/Xvfb', MINI_BROWSER].every((path) => existsSync(path));
