@@ -162,6 +162,16 @@ test('shared interests are named', async () => {
   await talk(ann, ben);
 });
 
+test('strict: who shares no interest is passed over, and the page says that it can take longer', async () => {
+  const [cleo, ann, ben] = [await world.inChromium('Cleo'), await world.inChromium('Ann'), await world.inFirefox('Ben')];
+  await cleo.startText({ interests: ['opera'], strict: true });
+  await cleo.until(() => document.getElementById('status-text').textContent.includes('online') && document.getElementById('status-text').textContent.includes('can take longer'), 'waits');
+  await ann.startText();
+  await ben.startText();
+  await talk(ann, ben);
+  assert.equal((await cleo.state()).phase, 'searching');
+});
+
 test('in Arabic, right to left', async () => {
   const ann = await world.inChromium('Ann', { path: '/?lang=ar' });
   const ben = await world.inChromium('Ben', { context: { locale: 'ar-EG' } });

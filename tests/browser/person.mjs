@@ -52,13 +52,14 @@ export class Person {
     return this.page.click(selector);
   }
 
-  async startText({ interests = [] } = {}) {
+  async startText({ interests = [], strict = false } = {}) {
     if (interests.length > 0) {
       await this.click('#wishes summary');
       for (const interest of interests) {
         await this.page.type('#interest', interest);
         await this.page.keyboard.press('Enter');
       }
+      if (strict) await this.click('[name=strict][value="1"]');
     }
     await this.click('#adult');
     await this.click('#start button[value=text]');

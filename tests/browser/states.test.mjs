@@ -87,3 +87,33 @@ test('interface in seven languages: each has its words and its direction, and no
     await page.context().close();
   }
 });
+
+test('light and dark: by the system, by the address, and by the button for the life of the page', async () => {
+  const { page, show } = await open({ ...VIEWS[0], theme: 'dark' });
+  const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const [light, dark] = ['rgb(247, 244, 237)', 'rgb(19, 18, 16)'];
+  await show('landing');
+  assert.equal(await paper(), dark);
+  await page.click('#settings button');
+  assert.equal(await paper(), light);
+  await show('landing');
+  assert.equal(await paper(), dark, 'nothing was kept');
+  await page.goto(`${site.origin}/?theme=light`);
+  assert.equal(await paper(), light);
+  await page.context().close();
+});
+
+test('the length of a message is told when little of it is left', async () => {
+  const { page, show } = await open(VIEWS[0]);
+  const told = () => page.textContent('#length');
+  await show('chat');
+  await page.fill('#text', 'x'.repeat(1_700));
+  assert.equal(await told(), '');
+  await page.fill('#text', 'x'.repeat(1_900));
+  assert.match(await told(), /100/);
+  await page.fill('#text', 'x'.repeat(2_001));
+  await page.keyboard.press('Enter');
+  assert.match(await told(), /1/);
+  assert.equal(await page.inputValue('#text').then((text) => text.length), 2_001, 'nothing was sent, nothing is lost');
+  await page.context().close();
+});
