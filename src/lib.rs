@@ -16,6 +16,7 @@
 //! ([`transport::driver`]). [`limits`] has every bound. [`config`], [`tls`], [`site`] and [`ops`] are what an operator
 //! touches, [`server`] puts all of it together, and [`upgrade`] replaces a running one.
 
+pub mod abuse;
 pub mod calendar;
 pub mod config;
 pub mod core;

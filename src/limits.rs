@@ -179,6 +179,125 @@ pub const SESSION_LAYER_BYTES: usize = 256;
 /// Bytes of a request while it is read; one for each bidirectional stream at worst.
 pub const REQUEST_BYTES: usize = 512;
 
+// ---------------------------------------------------------------------------------------------- abuse (steps 1 and 2)
+
+/// People behind one address (IPv4 /32, IPv6 /64) unless configured. Offices and schools have some hundred people behind one; a
+/// phone network has a few thousand, of whom no more than some hundred are here at once.
+pub const DEFAULT_PEOPLE_PER_ADDRESS: u32 = 500;
+/// Fewest people behind one address that can be configured: a household with guests.
+pub const MIN_PEOPLE_PER_ADDRESS: u32 = 10;
+/// Most people behind one address that can be configured: a proxy of the operator's own, or a load test.
+pub const MAX_PEOPLE_PER_ADDRESS: u32 = 100_000;
+/// How much more an IPv6 /48 may do than a /64: a site has up to 65,536 of these, and few of them hold people.
+pub const WIDE_FACTOR: u64 = 8;
+
+/// What some people may do at once, and in a minute after that.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Of what comes back, so much is there at first, for 100 people.
+    pub burst: u64,
+    /// So much comes back in a minute, for 100 people.
+    pub minute: u64,
+}
+
+/// Connections: Firefox opens two a visit, and a page is seldom loaded more often than once a minute.
+pub const CONNECTIONS: Share = Share { burst: 200, minute: 100 };
+/// FINDs: everybody at once after a break, and a stranger every two seconds for everybody after that.
+pub const FINDS: Share = Share { burst: 400, minute: 3_000 };
+/// Relayed frames: two a second for everybody, all the time. A lively text chat has one every two seconds, with its acknowledgements.
+pub const FRAMES: Share = Share { burst: 2_000, minute: 12_000 };
+/// Relayed KiB: four a second for everybody. A video chat begins with some 40 KiB, and then needs none.
+pub const KIBS: Share = Share { burst: 6_400, minute: 24_000 };
+/// Reports that count: one in ten people each minute.
+pub const REPORTS: Share = Share { burst: 20, minute: 10 };
+/// Connections past those allowed, in halves of the burst, that are let in to be told so with close code 3. Past them a connection is
+/// refused by QUIC, which costs the server a tenth.
+pub const TOLD_HALVES: u64 = 1;
+
+/// Relayed frames of one session at once, and in each second after that: nobody types faster, and a call begins with under a hundred.
+pub const SESSION_FRAMES: u64 = 400;
+/// See [`SESSION_FRAMES`].
+pub const SESSION_FRAMES_PER_S: u64 = 20;
+/// Relayed KiB of one session at once, and in each second after that: some long messages, or a call's descriptions.
+pub const SESSION_KIBS: u64 = 1_024;
+/// See [`SESSION_KIBS`].
+pub const SESSION_KIBS_PER_S: u64 = 64;
+/// Relayed frames that a channel takes from its address at a time, so that the shared table is not touched for each frame.
+pub const PACE_FRAMES: u32 = 16;
+/// The same in KiB.
+pub const PACE_KIBS: u32 = 16;
+
+/// Smallest table of address prefixes, in places of 64 bytes: 1 MiB.
+pub const MIN_PLACES: usize = 16_384;
+/// Places of the table for each session that fits: an IPv6 session holds one for its /64 and one for its /48. 128 bytes a session
+/// at the worst, in pages that come with use.
+pub const PLACES_PER_SESSION: usize = 2;
+/// A counter is gone so long after its last use, in seconds.
+pub const COUNTER_S: u64 = 300;
+/// The longest that an allowance takes to be whole again: until then a counter says something, and is kept.
+pub const COUNTER_DEBT_S: u64 = 180;
+const fn recovers(share: Share) -> bool {
+    share.burst * (2 + TOLD_HALVES) / 2 * 60 <= share.minute * COUNTER_DEBT_S
+}
+const _: () = assert!(
+    recovers(CONNECTIONS) && recovers(FINDS) && recovers(FRAMES) && recovers(KIBS) && recovers(REPORTS)
+);
+const _: () =
+    assert!(COUNTER_DEBT_S + FORGET_MS / 1_000 < COUNTER_S, "one round of forgetting comes in time");
+/// Pages of the table, of 4 KiB each, that are swept in one turn: about 20 us.
+pub const TURN_SWEPT_PAGES: usize = 16;
+
+/// What reports weigh until a session ends: four, or two that say `minor`. One person never ends another's session.
+pub const REPORTS_END: u64 = 4;
+/// What a report weighs.
+pub const REPORT_WEIGHT: u64 = 1;
+/// What a report weighs that says `minor`.
+pub const MINOR_WEIGHT: u64 = 2;
+const _: () = assert!(MINOR_WEIGHT < REPORTS_END && REPORT_WEIGHT < REPORTS_END);
+/// So much weight fades in this time, in ms: somebody who is reported now and then, in hundreds of chats, stays.
+pub const REPORT_FADES_MS: u64 = 600_000;
+/// Prefixes that reported one session and are told apart; of more, those that are forgotten first count again.
+pub const REPORTERS: usize = 8;
+/// Longest case code, in characters (PROTOCOL.md section 3).
+pub const CASE_CHARACTERS: usize = 12;
+/// Case codes kept for one session under report; of more, the first ones are kept.
+pub const CASE_CODES: usize = 4;
+/// Sessions under report that the operator can look up; of more, the one that was not reported for longest is left out. 256 KiB.
+pub const CASES: usize = 1_024;
+
+/// A mark on an address prefix is forgotten so long after the last offence, in seconds.
+pub const MARK_S: u64 = 86_400;
+/// The ban for a second offence, in seconds; each further one doubles it. The first has proof of work only.
+pub const FIRST_BAN_S: u64 = 900;
+/// The longest ban, in seconds: with it the mark ends too.
+pub const LONGEST_BAN_S: u64 = MARK_S;
+/// Marks at once; over it the one that would be forgotten first is. 1 MiB.
+pub const MARKS: usize = 16_384;
+
+/// Numbers that a proof of work consists of: more of them make the time to find all more even. Half of the people are within 4 %
+/// of the mean, and one in a hundred takes twice as long.
+pub const WORK_COUNT: u32 = 8;
+/// Zero bits that each hash begins with, at the base level: 2^13 hashes a number on average, 65,536 in all.
+pub const WORK_BITS: u32 = 13;
+/// The most zero bits that are asked for: 64 times the base level, half a minute on a phone.
+pub const MOST_WORK_BITS: u32 = WORK_BITS + 6;
+/// A challenge is good for so long, in seconds.
+pub const CHALLENGE_S: u64 = 120;
+/// Longest challenge, in bytes: with a number it is one block of SHA-256 (55 bytes and its padding).
+pub const CHALLENGE_BYTES: usize = 51;
+/// Challenges that were used, remembered for each span of [`CHALLENGE_S`]: 8 MiB, twice. Past three quarters of it proofs are refused.
+pub const USED_CHALLENGES: usize = 1 << 20;
+/// Newcomers a second, over all shards, past which each has to prove work, unless configured: an eighth of what two shards can take.
+pub const DEFAULT_WORK_ABOVE: u32 = 1_000;
+/// Highest setting of it.
+pub const MAX_WORK_ABOVE: u32 = 1_000_000;
+/// What somebody who has to prove work is told to wait, in ms: for clients that do not know how to.
+pub const WORK_RETRY_MS: u64 = 30_000;
+/// What a newcomer is told to wait, in ms, while as many as fit are here from where they are.
+pub const CROWDED_RETRY_MS: u64 = 30_000;
+/// Proof of work is asked for until newcomers have been few for so long, in seconds.
+pub const WORK_LASTS_S: u64 = 30;
+
 // ---------------------------------------------------------------------------------------------- transport (steps 1 and 5)
 
 /// Datagram slots of one receive call (recvmmsg); each may hold a batch that the kernel has merged (GRO).

@@ -16,26 +16,11 @@ use std::time::{Duration, Instant};
 use anoncam::config::{CertificateFiles, Config, Mode};
 use anoncam::server::Server;
 use anoncam::tls::acme::Acme;
-use base64::Engine as _;
 use rustls::pki_types::CertificateDer;
 
+use support::certificate::{self, files};
+
 const NAME: &str = "chat.example";
-
-/// Puts a new certificate into the files; returns it.
-fn issue(files: &CertificateFiles) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(vec![NAME.to_owned()]).expect("a certificate");
-    let pem = |label: &str, der: &[u8]| {
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
-    };
-    std::fs::write(&files.cert, pem("CERTIFICATE", made.cert.der())).expect("a file");
-    std::fs::write(&files.key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).expect("a file");
-    made.cert.der().clone()
-}
-
-fn files(directory: &Path) -> CertificateFiles {
-    CertificateFiles { cert: directory.join("cert.pem"), key: directory.join("key.pem") }
-}
 
 fn config(files: &CertificateFiles) -> Config {
     Config {
@@ -93,7 +78,7 @@ fn get_as(
 fn the_site_speaks_https_under_its_own_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let files = files(directory.path());
-    let certificate = issue(&files);
+    let certificate = certificate::issue(&files, NAME);
     let server = server(&files);
     let answer = get(server.site_addr(), "/client-config.json", &certificate).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -216,7 +201,7 @@ fn served(site: SocketAddr, certificate: &CertificateDer<'static>) {
 fn who_comes_without_tls_is_sent_to_the_page() {
     let directory = tempfile::tempdir().expect("a directory");
     let files = files(directory.path());
-    issue(&files);
+    certificate::issue(&files, NAME);
     let config = Config { redirect: Some((Ipv4Addr::LOCALHOST, 0).into()), ..config(&files) };
     let server = Server::start(config).expect("a server");
     let redirect = server.redirect_addr().expect("an address");
@@ -231,7 +216,7 @@ fn who_comes_without_tls_is_sent_to_the_page() {
 fn a_renewed_certificate_is_served_without_a_restart_and_drops_nobody_and_a_broken_one_is_not() {
     let directory = tempfile::tempdir().expect("a directory");
     let files = files(directory.path());
-    let first = issue(&files);
+    let first = certificate::issue(&files, NAME);
     let server = server(&files);
     let site = server.site_addr();
     assert!(get(site, "/healthz", &first).is_ok());
@@ -240,10 +225,10 @@ fn a_renewed_certificate_is_served_without_a_restart_and_drops_nobody_and_a_brok
     let mut ada = runtime.block_on(world.person());
     runtime.block_on(ada.hello());
     // Nobody tells it.
-    let second = issue(&files);
+    let second = certificate::issue(&files, NAME);
     served(site, &second);
     assert!(get(site, "/healthz", &first).is_err(), "the old one is gone");
-    let third = issue(&files);
+    let third = certificate::issue(&files, NAME);
     server.reload().expect("a pair");
     assert!(get(site, "/healthz", &third).is_ok(), "at once, when it is told");
     std::fs::write(&files.key, "not a key").expect("a file");

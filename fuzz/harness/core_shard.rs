@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use anoncam::core::bus::BusMessage;
 use anoncam::core::counts::Counts;
 use anoncam::core::frame::ControlKind;
-use anoncam::core::io::{ChatId, LinkId, Output, RelayFrame, Relayed, ShardId, Time};
+use anoncam::core::io::{
+    ChatId, CloseCode, LinkId, Mark, Output, RelayFrame, Relayed, ShardId, Time, Visitor,
+};
+use anoncam::core::pairing::PersonId;
+use anoncam::core::reports::Accusation;
 use anoncam::core::shard::{Shard, ShardConfig};
 use anoncam::limits::RESUME_S;
 use bytes::Bytes;
@@ -41,6 +45,8 @@ struct World {
     /// Tokens of channels that are gone.
     old_tokens: Vec<String>,
     bus: Vec<(ShardId, ShardId, BusMessage)>,
+    /// Sessions under report.
+    accused: Vec<PersonId>,
 }
 
 /// The input is a list of steps.
@@ -75,6 +81,7 @@ impl World {
             channels: BTreeMap::new(),
             old_tokens: Vec::new(),
             bus: Vec::new(),
+            accused: Vec::new(),
         }
     }
 
@@ -90,7 +97,12 @@ impl World {
             56..110 => self.control(shard, link, ControlKind::Find, FINDS[usize::from(input.byte() & 7)]),
             110..120 => self.control(shard, link, ControlKind::Leave, ""),
             120..126 => self.control(shard, link, ControlKind::Block, ""),
-            126..132 => self.control(shard, link, ControlKind::Report, r#"{"reason":"spam"}"#),
+            126 => {
+                self.shards[usize::from(shard)].handle_limited(self.now, LinkId(link), 100);
+                self.outputs(shard);
+            }
+            127 => self.control(shard, link, ControlKind::Report, r#"{"reason":"minor","case":"K7Q-2MD"}"#),
+            128..132 => self.control(shard, link, ControlKind::Report, r#"{"reason":"spam"}"#),
             132..140 => {
                 let length = usize::from(input.byte());
                 let payload = input.take(length);
@@ -127,6 +139,11 @@ impl World {
         let link = self.shards[usize::from(shard)].handle_open(self.now).0;
         let fresh = self.channels.insert((shard, link), Channel::default()).is_none();
         assert!(fresh, "a link's number is free before it is given out again");
+        let refusal =
+            (shard == 1 && link % 8 == 7).then(|| Box::new((CloseCode::TooMany, Bytes::from_static(b"{}"))));
+        // Few places, so that reporters are taken for each other.
+        let visitor = Visitor { mark: Mark(u64::from(link % 5)), refusal };
+        self.shards[usize::from(shard)].introduce(LinkId(link), visitor);
         self.outputs(shard);
         if hello && self.channels.contains_key(&(shard, link)) {
             self.control(shard, link, ControlKind::Hello, r#"{"v":1}"#);
@@ -245,7 +262,21 @@ impl World {
                     channel.silent &= on;
                 }
                 Output::Bus { to, message } => self.bus.push((ShardId(shard), to, message)),
+                Output::Accused(accused) => self.accused(shard, &accused),
+                Output::CaseClosed { person } => self.accused.retain(|known| *known != person),
             }
+        }
+    }
+
+    /// A guard who ends every third session that is reported, and each that has to end.
+    fn accused(&mut self, shard: u16, accused: &Accusation) {
+        if !self.accused.contains(&accused.who.person) {
+            self.accused.push(accused.who.person);
+        }
+        if accused.too_many || accused.who.person.0.is_multiple_of(3) {
+            let reason = Bytes::from_static(b"{}");
+            let core = &mut self.shards[usize::from(shard)];
+            core.handle_sentence(self.now, accused.who, CloseCode::Banned, reason);
         }
     }
 
@@ -258,6 +289,7 @@ impl World {
             self.pass(RESUME_S * 1_000 / 4);
             self.deliver_all();
         }
+        assert!(self.accused.is_empty(), "every case is closed with its session");
         for shard in &self.shards {
             let counts = shard.counts();
             let waiting: u64 = counts.waiting.iter().sum();

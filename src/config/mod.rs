@@ -66,6 +66,10 @@ pub struct Config {
     pub drain: Duration,
     /// Half-open handshakes, over all shards, above which an address has to be proven by Retry.
     pub retry_above: u32,
+    /// People that one address may stand for: what comes from it is limited to what so many do.
+    pub people_per_address: u32,
+    /// Newcomers a second, over all shards, past which each has to prove work; 0 for never.
+    pub work_above: u32,
     /// Cap on all buffers of one shard, in bytes; past it the heaviest session is shed.
     pub shard_buffer_bytes: usize,
     /// Proxies in front of the site whose word about clients is taken.
@@ -243,6 +247,8 @@ impl Default for Config {
             max_websockets: limits::DEFAULT_MAX_WEBSOCKETS,
             drain: Duration::from_secs(limits::DEFAULT_DRAIN_S),
             retry_above: limits::DEFAULT_RETRY_ABOVE,
+            people_per_address: limits::DEFAULT_PEOPLE_PER_ADDRESS,
+            work_above: limits::DEFAULT_WORK_ABOVE,
             shard_buffer_bytes: (limits::DEFAULT_SHARD_BUFFER_MIB as usize) << 20,
             proxies: proxy::default(),
             origins: Vec::new(),
@@ -294,6 +300,9 @@ impl fmt::Display for Config {
         writeln!(f, "  WebSocket         at most {}", self.max_websockets)?;
         writeln!(f, "  buffers           at most {} MiB a shard", self.shard_buffer_bytes >> 20)?;
         writeln!(f, "  Retry             above {} half-open handshakes", self.retry_above)?;
+        if self.mode() == Mode::Production {
+            writeln!(f, "  an address        stands for {} people at most", self.people_per_address)?;
+        }
         writeln!(f, "  drain             {} s", self.drain.as_secs())?;
         match &self.turn {
             Some(turn) => {

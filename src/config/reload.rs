@@ -10,11 +10,13 @@ use super::{Arguments, Config, ConfigError};
 
 /// Settings that take effect when they are read again. Files that are named are read again in any case: the certificate, its
 /// key, the secret of the relay. All other settings need a restart.
-pub const LIVE: [&str; 13] = [
+pub const LIVE: [&str; 15] = [
     "log",
     "max_sessions",
     "drain_seconds",
     "retry_above",
+    "people_per_address",
+    "work_above",
     "shard_buffer_mib",
     "origins",
     "cert",
@@ -73,6 +75,8 @@ impl Config {
         self.max_sessions = new.max_sessions;
         self.drain = new.drain;
         self.retry_above = new.retry_above;
+        self.people_per_address = new.people_per_address;
+        self.work_above = new.work_above;
         self.shard_buffer_bytes = new.shard_buffer_bytes;
         self.retention = new.retention;
         self.turn = new.turn;

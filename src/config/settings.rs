@@ -149,6 +149,28 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "people_per_address",
+        about: "People that one address (IPv4 /32, IPv6 /64) may stand for; sessions, connections, searches, text and \
+                reports from it are limited to what so many do. Default 500. In production alone. Less shuts out \
+                offices and phone networks, more lets one attacker do more.",
+        apply: |draft, value| {
+            let people = limits::MIN_PEOPLE_PER_ADDRESS..=limits::MAX_PEOPLE_PER_ADDRESS;
+            value
+                .integer(u64::from(*people.start())..=u64::from(*people.end()))
+                .map(|people| draft.config.people_per_address = people as u32)
+        },
+    },
+    Setting {
+        key: "work_above",
+        about: "Newcomers a second above which each has to prove work. Default 1000, 0 for never. In production \
+                alone. Costs a newcomer about a second of computing while it lasts.",
+        apply: |draft, value| {
+            value
+                .integer(0..=u64::from(limits::MAX_WORK_ABOVE))
+                .map(|count| draft.config.work_above = count as u32)
+        },
+    },
+    Setting {
         key: "shard_buffer_mib",
         about: "Cap on all buffers of one shard, in MiB. Default 256. Past it the heaviest session is closed.",
         apply: |draft, value| {

@@ -6,14 +6,14 @@
 
 use bytes::Bytes;
 
-use super::bus::{FarLink, LinkBody};
+use super::bus::{Attach, FarLink, LinkBody};
 use super::frame::ControlKind;
 use super::hello::Resume;
 use super::io::{LinkId, ShardId, Time};
 use super::links::{Link, LinkKind};
 use super::remote::Trunk;
 use super::shard::Shard;
-use super::token::{Secret, Token};
+use super::token::Token;
 use crate::limits::{ATTACH_AGAIN_MS, ATTACH_FRAMES, ATTACH_TRIES, BEAT_MS};
 
 /// A HELLO that waits for the home's answer, and what came after it.
@@ -43,7 +43,7 @@ impl Shard {
 
     /// Asks the home, or gives up after a few times.
     pub(super) fn ask_home(&mut self, now: Time, link: LinkId) {
-        let nonce = self.random_u64();
+        let (nonce, mark) = (self.random_u64(), self.mark_of(link));
         let Some(trunk) = self.trunk_mut(link) else { return };
         let Some(asking) = &mut trunk.asking else { return };
         if asking.asked == ATTACH_TRIES {
@@ -51,10 +51,11 @@ impl Shard {
         }
         let again_ms = ATTACH_AGAIN_MS << asking.asked;
         asking.asked += 1;
-        let (slot, secret, said) = (asking.token.slot, asking.token.secret.clone(), asking.said);
+        let Asking { token, said, .. } = &**asking;
+        let attach = Attach { slot: token.slot, secret: token.secret.clone(), mark, said: *said };
         trunk.far.nonce = nonce;
         trunk.next_out = 0;
-        let (shard, message) = (trunk.shard, trunk.message(LinkBody::Attach { slot, secret, said }));
+        let (shard, message) = (trunk.shard, trunk.message(LinkBody::Attach(Box::new(attach))));
         self.post(shard, message);
         self.link_timers.insert(link.0, now.plus_ms(again_ms));
     }
@@ -91,20 +92,15 @@ impl Shard {
 /// At the home.
 impl Shard {
     /// A client on another shard wants one of this shard's sessions.
-    pub(super) fn attached(
-        &mut self,
-        now: Time,
-        from: ShardId,
-        far: FarLink,
-        (slot, secret): (u32, &Secret),
-        said: Time,
-    ) {
+    pub(super) fn attached(&mut self, now: Time, from: ShardId, far: FarLink, attach: &Attach) {
         let mut trunk = Trunk::new(from, far, now);
         trunk.next_in = 1;
-        let link = LinkId(self.links.insert(Link::new(LinkKind::Far(Box::new(trunk)))));
+        let mut link = Link::new(LinkKind::Far(Box::new(trunk)));
+        link.visitor.mark = attach.mark;
+        let link = LinkId(self.links.insert(link));
         self.far_links.insert((from, far), link);
         self.link_timers.insert(link.0, now.plus_ms(BEAT_MS));
-        match self.resume(now, link, slot, secret, said) {
+        match self.resume(now, link, attach.slot, &attach.secret, attach.said) {
             Resume::Done => self.counts.resumed_across += 1,
             Resume::Overtaken => {}
             Resume::Unknown => {

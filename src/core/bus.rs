@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use super::frame::ControlKind;
 use super::interests::Lang;
-use super::io::{ChatId, CloseCode, RelayFrame, Time};
+use super::io::{ChatId, CloseCode, Mark, RelayFrame, Time};
 use super::pairing::{Address, Known, Mode, PersonId, SessionId};
 use super::reply::{Role, Why};
+use super::reports::Report;
 use super::token::Secret;
 
 /// The name of a chat between two shards over all its numbers: random.
@@ -54,8 +55,10 @@ pub enum BusMessage {
     Reported {
         /// Who.
         who: Address,
-        /// Whether this reporter reports them for the first time.
-        first: bool,
+        /// Where the reporter comes from.
+        by: Mark,
+        /// What was said.
+        report: Report,
     },
     /// Something about a connection that is not on its session's home shard.
     Link(LinkMessage),
@@ -175,18 +178,24 @@ pub struct LinkMessage {
     pub body: LinkBody,
 }
 
+/// Which session a connection on another shard wants.
+#[derive(Clone, Debug)]
+pub struct Attach {
+    /// The session's slot.
+    pub slot: u32,
+    /// What the token proves it with.
+    pub secret: Secret,
+    /// Where the connection comes from.
+    pub mark: Mark,
+    /// When HELLO came, by the clock that all shards share.
+    pub said: Time,
+}
+
 /// What one end of a link tells the other.
 #[derive(derive_more::Debug)]
 pub enum LinkBody {
     /// To the home: a HELLO wants to resume this session. Number 0; asked again until there is an answer.
-    Attach {
-        /// The session's slot.
-        slot: u32,
-        /// What the token proves it with.
-        secret: Secret,
-        /// When HELLO came, by the clock that all shards share.
-        said: Time,
-    },
+    Attach(Box<Attach>),
     /// From the home: there is no such session.
     NoSession,
     /// To the home: a frame for the server.

@@ -254,7 +254,7 @@ impl Shard {
         let session = self.sessions.get_mut(id.0)?;
         session.chat()?;
         let Stage::Chatting(chat) = std::mem::replace(&mut session.stage, Stage::Idle) else { return None };
-        let last = Last { who: chat.address(here), ended: now, reported: false };
+        let last = Last { who: chat.address(here), ended: now };
         session.known.get_or_insert_default().last = Some(last);
         self.chats -= 1;
         if let Some(link) = session.link {

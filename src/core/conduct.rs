@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::bus::BusMessage;
 use super::frame::ControlKind;
-use super::io::{CloseCode, LinkId, RelayFrame, Relayed, Time};
+use super::io::{CloseCode, LinkId, Mark, Output, RelayFrame, Relayed, Time};
 use super::links::LinkKind;
-use super::message::{Refusal, check_report};
-use super::pairing::{Address, Known, Last, SessionId};
+use super::message::Refusal;
+use super::pairing::{Known, Last, SessionId};
 use super::reply::{self, Why};
-use super::session::{Session, Stage};
+use super::reports::Report;
+use super::session::Stage;
 use super::shard::Shard;
 use crate::limits::{CONTROL_BURST, CONTROL_EVERY_MS, LATE_REPORT_MS, RETRY_AFTER_MS};
 
@@ -48,7 +49,7 @@ impl Shard {
                 self.stop_waiting(now, id);
                 Ok(())
             }
-            ControlKind::Report => check_report(payload).and_then(|()| self.report(now, id)),
+            ControlKind::Report => Report::parse(payload).and_then(|report| self.report(now, id, report)),
             ControlKind::Block => self.block(now, id).map(|_| ()),
             ControlKind::Hello => Ok(()),
         };
@@ -97,21 +98,33 @@ impl Shard {
     }
 
     /// REPORT: a block, and a count with the one who is reported.
-    fn report(&mut self, now: Time, id: SessionId) -> Result<(), Refusal> {
-        let target = self.block(now, id)?;
+    fn report(&mut self, now: Time, id: SessionId, report: Report) -> Result<(), Refusal> {
+        let who = self.block(now, id)?.who;
         self.counts.reports += 1;
-        if let Some(last) = self.known_mut(id).and_then(|known| known.last.as_mut()) {
-            last.reported = true;
-        }
-        self.post(target.who.shard, BusMessage::Reported { who: target.who, first: !target.reported });
+        let by = match self.sessions.get(id.0) {
+            // From nowhere: the reporter is told from others by name.
+            Some(session) if session.mark == Mark::default() => Mark(session.person.0),
+            session => session.map(|session| session.mark).unwrap_or_default(),
+        };
+        self.post(who.shard, BusMessage::Reported { who, by, report });
         Ok(())
+    }
+
+    /// The driver did not pass on what a client asked for, because too much comes from where it is.
+    pub(super) fn limited(&mut self, now: Time, link: LinkId, retry_after_ms: u64) {
+        let Some(state) = self.link(link) else { return };
+        if state.session.is_none() && matches!(state.kind, LinkKind::Here) {
+            return self.accuse(now, link, "the first frame has to be HELLO");
+        }
+        self.counts.rate_limited += 1;
+        self.outputs.push_back(Output::Send { link, frame: reply::rate_limited(retry_after_ms) });
     }
 
     /// The stranger of the current chat, or of the last one if it has just ended.
     fn target(&mut self, now: Time, id: SessionId) -> Option<Last> {
         let here = self.config.id;
         if let Some(chat) = self.sessions.get(id.0)?.chat() {
-            return Some(Last { who: chat.address(here), ended: now, reported: false });
+            return Some(Last { who: chat.address(here), ended: now });
         }
         self.known_mut(id)?.last.filter(|last| now.ms_since(last.ended) < LATE_REPORT_MS)
     }
@@ -122,15 +135,6 @@ impl Shard {
         match &session.stage {
             Stage::Waiting(waiting) => self.room.get_mut(waiting.ticket)?.known.as_deref_mut(),
             Stage::Idle | Stage::Chatting(_) => Some(session.known.get_or_insert_default()),
-        }
-    }
-
-    /// A session of this shard was reported.
-    pub(super) fn reported(&mut self, who: Address, first: bool) {
-        let session: Option<&mut Session> = self.sessions.get_mut(who.session.0);
-        if let Some(session) = session.filter(|session| session.person == who.person) {
-            session.reports.count = session.reports.count.saturating_add(1);
-            session.reports.reporters = session.reports.reporters.saturating_add(u16::from(first));
         }
     }
 

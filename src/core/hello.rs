@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use rand::Rng as _;
 
-use super::io::{CloseCode, LinkId, ShardId, Time};
+use super::io::{CloseCode, LinkId, Mark, Output, ShardId, Time};
 use super::message::{Hello, Refusal};
 use super::pairing::{PersonId, SessionId};
 use super::reply::{self, ResumedChat};
-use super::session::{Rate, Reports, Session, Stage, Unproven};
+use super::session::{Rate, Session, Stage, Unproven};
 use super::shard::Shard;
 use super::token::{Secret, Token};
 use crate::limits::RETRY_AFTER_MS;
@@ -57,7 +57,7 @@ impl Shard {
         if self.drain.is_some_and(|drain| !drain.is_moving()) {
             return self.expel_draining(now, link);
         }
-        if self.refuse_newcomer(link) {
+        if self.refuse_newcomer(link) || self.refuse_visitor(link) {
             return;
         }
         if self.sessions.len() >= self.config.max_sessions as usize {
@@ -80,7 +80,8 @@ impl Shard {
             n: 0,
             finds: Rate::default(),
             controls: Rate::default(),
-            reports: Reports::default(),
+            mark: self.mark_of(link),
+            reports: None,
         };
         let id = SessionId(self.sessions.insert(session));
         if let Some(state) = self.link_mut(link) {
@@ -124,10 +125,15 @@ impl Shard {
         }
         self.counts.resumed += 1;
         let fresh = Secret::new(|to| self.rng.fill_bytes(to));
+        let mark = self.mark_of(link);
         let Some(session) = self.sessions.get_mut(slot) else { return Resume::Unknown };
         session.unproven = Some(Box::new(Unproven { secret: secret.clone(), said }));
         session.secret = fresh.clone();
         session.link = Some(link);
+        // Another process cannot say where the connection comes from.
+        if mark != Mark::default() {
+            session.mark = mark;
+        }
         session.since = now;
         self.away -= 1;
         if let Some(state) = self.link_mut(link) {
@@ -152,6 +158,10 @@ impl Shard {
         let token = self.token(id, secret);
         self.send(link, reply::welcome(&token, Some(chat), self.config.resume_ms / 1_000, self.online));
         self.close(link, CloseCode::Done, Bytes::from_static(REPLACED));
+    }
+
+    pub(super) fn mark_of(&self, link: LinkId) -> Mark {
+        self.link(link).map(|link| link.visitor.mark).unwrap_or_default()
     }
 
     /// WELCOME after a resume: the chat goes on under a new number.
@@ -210,8 +220,10 @@ impl Shard {
         self.stop_waiting(now, id);
         self.end_chat(now, id, reply::Why::Lost);
         self.session_timers.cancel(id.0);
-        if self.sessions.remove(id.0).is_some_and(|session| session.link.is_none()) {
-            self.away -= 1;
+        let Some(session) = self.sessions.remove(id.0) else { return };
+        self.away -= usize::from(session.link.is_none());
+        if session.reports.is_some() {
+            self.outputs.push_back(Output::CaseClosed { person: session.person });
         }
     }
 

@@ -5,6 +5,9 @@
 
 use bytes::Bytes;
 
+use super::pairing::PersonId;
+use super::reports::Accusation;
+
 /// A moment: microseconds since the process started. The driver reads the clock, the core never does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
@@ -51,6 +54,30 @@ impl ShardId {
 /// One channel of this shard: an accepted WebTransport session's stream of frames. Reused after it has closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u32);
+
+/// Where a client comes from: a keyed hash that the driver makes of an address's prefix, which the core never sees. Two of one prefix are
+/// equal. The default is nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Mark(pub u64);
+
+impl Mark {
+    /// Sixteen bits of it that mean something in one context alone.
+    #[must_use]
+    pub const fn short(self, context: u64) -> u16 {
+        // The mark is a hash already: one multiplication spreads the context over it.
+        ((self.0 ^ context).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
+    }
+}
+
+/// What the driver knows about a client at HELLO.
+#[derive(Clone, derive_more::Debug, Default)]
+pub struct Visitor {
+    /// Where it comes from.
+    pub mark: Mark,
+    /// Why it may not begin a session, with code and reason; one that it has, it may resume.
+    #[debug("{}", refusal.is_some())]
+    pub refusal: Option<Box<(CloseCode, Bytes)>>,
+}
 
 /// The number of a chat on the wire: random, the same for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,6 +204,13 @@ pub enum Output {
         link: LinkId,
         /// Whether it is in a chat now.
         on: bool,
+    },
+    /// A session of this shard was reported. The driver keeps account, and may answer with `handle_sentence`.
+    Accused(Box<Accusation>),
+    /// A session that was reported is over.
+    CaseClosed {
+        /// Which.
+        person: PersonId,
     },
     /// Tell another shard.
     Bus {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::drain::Drain;
-use super::io::{CloseCode, LinkId, Output, Time};
+use super::io::{CloseCode, LinkId, Output, Time, Visitor};
 use super::pairing::SessionId;
 use super::remote::Trunk;
 use super::reply;
@@ -30,6 +30,8 @@ pub struct Link {
     pub silent: bool,
     /// Whether it is in a chat, as the driver was told.
     pub in_chat: bool,
+    /// What the driver knows about its client.
+    pub visitor: Visitor,
 }
 
 /// Where a link ends.
@@ -48,7 +50,16 @@ pub enum LinkKind {
 impl Link {
     /// A link before HELLO.
     pub fn new(kind: LinkKind) -> Self {
-        Self { kind, session: None, held: 0, stale: 0, paused: false, silent: false, in_chat: false }
+        Self {
+            kind,
+            session: None,
+            held: 0,
+            stale: 0,
+            paused: false,
+            silent: false,
+            in_chat: false,
+            visitor: Visitor::default(),
+        }
     }
 
     /// Relayed bytes in its queue.
@@ -76,6 +87,22 @@ impl Shard {
             }
         }
         link
+    }
+
+    /// Closes the channel of a client that may not begin a session; whether it did.
+    pub(super) fn refuse_visitor(&mut self, link: LinkId) -> bool {
+        let Some(refusal) = self.link_mut(link).and_then(|link| link.visitor.refusal.take()) else {
+            return false;
+        };
+        let (code, reason) = *refusal;
+        self.counts.refused_visitors += 1;
+        self.close(link, code, reason);
+        true
+    }
+
+    /// Whether its channel is one of this shard's.
+    pub(super) fn is_here(&self, link: LinkId) -> bool {
+        matches!(self.link(link), Some(Link { kind: LinkKind::Here, .. }))
     }
 
     /// Whether there is no room for another session. Someone who is away may come back all the same.

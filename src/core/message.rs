@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::interests::{Lang, normalise};
 use super::pairing::Mode;
+use super::reports::{CaseCode, Reason, Report};
 use super::token::Token;
 use crate::limits::{INTERESTS, LANGS};
 
@@ -30,10 +31,13 @@ pub enum Refusal {
 use Refusal::{Malformed, OutOfRange};
 
 /// HELLO, checked.
-#[derive(Debug, PartialEq)]
+#[derive(derive_more::Debug, PartialEq)]
 pub struct Hello {
     /// The session to take over, if it named one that could exist.
     pub resume: Option<Token>,
+    /// What it answers to a challenge: for the driver, which gave it.
+    #[debug("{}", work.is_some())]
+    pub work: Option<String>,
 }
 
 /// FIND, checked.
@@ -59,6 +63,8 @@ struct RawHello<'a> {
     v: &'a RawValue,
     #[serde(borrow, default)]
     resume: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    work: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +85,8 @@ struct RawFind<'a> {
 struct RawReport<'a> {
     #[serde(borrow)]
     reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    case: Option<&'a RawValue>,
 }
 
 impl Hello {
@@ -86,7 +94,10 @@ impl Hello {
     pub fn parse(payload: &[u8]) -> Result<Self, Refusal> {
         let raw: RawHello = object(payload, "malformed HELLO")?;
         match whole_number(raw.v) {
-            Ok(VERSION) => Ok(Self { resume: raw.resume.and_then(|token| Token::decode(&token)) }),
+            Ok(VERSION) => Ok(Self {
+                resume: raw.resume.and_then(|token| Token::decode(&token)),
+                work: raw.work.and_then(string),
+            }),
             Ok(_) | Err(OutOfRange(_)) => Err(Malformed("unsupported protocol version")),
             Err(refusal) => Err(refusal),
         }
@@ -112,12 +123,12 @@ impl Find {
     }
 }
 
-/// Checks a REPORT. The reason is not kept: it has no consequence of its own.
-pub fn check_report(payload: &[u8]) -> Result<(), Refusal> {
-    let raw: RawReport = object(payload, "malformed REPORT")?;
-    match &*raw.reason {
-        "minor" | "sexual" | "harassment" | "spam" | "other" => Ok(()),
-        _ => Err(OutOfRange("unknown reason")),
+impl Report {
+    /// Reads a REPORT.
+    pub fn parse(payload: &[u8]) -> Result<Self, Refusal> {
+        let raw: RawReport = object(payload, "malformed REPORT")?;
+        let reason = Reason::parse(&raw.reason).ok_or(OutOfRange("unknown reason"))?;
+        Ok(Self { reason, case: raw.case.and_then(string).and_then(|code| CaseCode::parse(&code)) })
     }
 }
 
@@ -128,6 +139,11 @@ fn object<'a, T: Deserialize<'a>>(payload: &'a [u8], wrong: &'static str) -> Res
         return Err(Malformed(wrong));
     }
     serde_json::from_str(text).map_err(|_| Malformed(wrong))
+}
+
+/// A string; anything else counts as absent. For fields that came after the first clients, which may use their names for something else.
+fn string(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// A JSON number that has to be whole and not negative, of whatever size it was written.
@@ -208,8 +224,11 @@ mod tests {
 
     #[test]
     fn hello_takes_version_one_alone_and_forgives_any_token() {
-        assert_eq!(Hello::parse(br#"{"v":1}"#), Ok(Hello { resume: None }));
-        assert_eq!(Hello::parse(br#"{"v":1,"resume":"nonsense"}"#), Ok(Hello { resume: None }));
+        let nothing = Hello { resume: None, work: None };
+        assert_eq!(Hello::parse(br#"{"v":1}"#), Ok(nothing));
+        assert_eq!(Hello::parse(br#"{"v":1,"work":5}"#), Ok(Hello { resume: None, work: None }));
+        let hello = Hello::parse(br#"{"v":1,"resume":"nonsense","work":"8.13.x.y"}"#);
+        assert_eq!(hello, Ok(Hello { resume: None, work: Some("8.13.x.y".to_owned()) }));
         for json in
             [r#"{"v":2}"#, r#"{"v":0}"#, r#"{"v":"1"}"#, r#"{"v":1e999}"#, "{}", r#"{"v":1,"resume":5}"#]
         {
@@ -227,8 +246,16 @@ mod tests {
 
     #[test]
     fn reports_have_one_of_five_reasons() {
-        assert_eq!(check_report(br#"{"reason":"spam"}"#), Ok(()));
-        assert!(matches!(check_report(br#"{"reason":"dull"}"#), Err(OutOfRange(_))));
-        assert!(matches!(check_report(br#"{"reason":3}"#), Err(Malformed(_))));
+        let report = |json: &str| Report::parse(json.as_bytes());
+        assert_eq!(report(r#"{"reason":"spam"}"#), Ok(Report { reason: Reason::Spam, case: None }));
+        let case = CaseCode::parse("K7Q-2MD");
+        assert_eq!(
+            report(r#"{"reason":"minor","case":"K7Q-2MD"}"#),
+            Ok(Report { reason: Reason::Minor, case })
+        );
+        assert_eq!(report(r#"{"reason":"spam","case":"what?"}"#).map(|report| report.case), Ok(None));
+        assert!(matches!(report(r#"{"reason":"dull"}"#), Err(OutOfRange(_))));
+        assert!(matches!(report(r#"{"reason":3}"#), Err(Malformed(_))));
+        assert_eq!(report(r#"{"reason":"spam","case":[3]}"#).map(|report| report.case), Ok(None));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In the order of the path: [`frame`] and [`message`] read what a client says, `hello` and [`token`] make or resume a
 //! [`session`]; `find` puts it into the [`waiting`] room, [`pairing`] says who fits, `rendezvous` and `claims` find
-//! somebody on another shard; [`pause`] is what an operator turns off; `chat` relays and ends, `across` does so between shards. `remote` carries a channel whose session
+//! somebody on another shard; [`pause`] is what an operator turns off, [`reports`] what ends somebody else's session; `chat` relays and ends, `across` does so between shards. `remote` carries a channel whose session
 //! is at home elsewhere. [`shard`] is all that a driver calls, and [`io`] and [`bus`] are all that it sees.
 
 mod across;
@@ -31,6 +31,7 @@ pub mod pause;
 mod remote;
 mod rendezvous;
 pub mod reply;
+pub mod reports;
 pub mod search;
 pub mod session;
 pub mod shard;

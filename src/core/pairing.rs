@@ -65,8 +65,6 @@ pub struct Last {
     pub who: Address,
     /// When the chat ended.
     pub ended: Time,
-    /// Whether they have been reported already.
-    pub reported: bool,
 }
 
 impl Known {

@@ -246,9 +246,7 @@ impl Shard {
         let LinkMessage { far, sequence, body } = message;
         let Some(link) = self.end_of(from, far) else {
             match body {
-                LinkBody::Attach { slot, secret, said } => {
-                    self.attached(now, from, far, (slot, &secret), said);
-                }
+                LinkBody::Attach(attach) => self.attached(now, from, far, &attach),
                 LinkBody::Closed | LinkBody::Close(..) | LinkBody::NoSession | LinkBody::Gone => {}
                 _ => {
                     let body = LinkBody::Gone;

@@ -8,6 +8,7 @@ use super::ice::IceServer;
 use super::io::ChatId;
 use super::pairing::Mode;
 use super::token::Token;
+use crate::limits::WORK_RETRY_MS;
 
 /// Which of the two makes the first offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,9 +251,48 @@ pub fn close_reason(message: &'static str, retry_after_ms: u64) -> Bytes {
     serde_json::to_vec(&Reason { message, retry_after_ms }).unwrap_or_default().into()
 }
 
+/// The reason of close code 3 for somebody who has to prove work. A client that does not know `work` comes again in vain.
+pub fn work_reason(challenge: &str) -> Bytes {
+    #[derive(Serialize)]
+    struct Reason<'a> {
+        message: &'static str,
+        retry_after_ms: u64,
+        work: &'a str,
+    }
+    let reason = Reason { message: "prove work first", retry_after_ms: WORK_RETRY_MS, work: challenge };
+    serde_json::to_vec(&reason).unwrap_or_default().into()
+}
+
+/// The reason of close code 4.
+pub fn ban_reason(retry_after_ms: u64, reason: &'static str, case: &str) -> Bytes {
+    #[derive(Serialize)]
+    struct Ban<'a> {
+        message: &'static str,
+        retry_after_ms: u64,
+        reason: &'static str,
+        case: &'a str,
+    }
+    let message = if reason == "operator" { "banned" } else { "reported too often" };
+    serde_json::to_vec(&Ban { message, retry_after_ms, reason, case }).unwrap_or_default().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Over WebSocket a reason is cut to 123 bytes, and JSON that is cut says nothing.
+    #[test]
+    fn reasons_in_json_are_short_enough_for_websocket() {
+        let challenge = "x".repeat(crate::limits::CHALLENGE_BYTES);
+        let reasons = [
+            work_reason(&challenge),
+            ban_reason(86_400_000, "harassment", "ABCDEFGHIJKL"),
+            close_reason("too many from your network", u64::from(u32::MAX)),
+        ];
+        for reason in reasons {
+            assert!(reason.len() <= 123, "{} bytes: {reason:?}", reason.len());
+        }
+    }
 
     #[test]
     fn online_names_nobody() {

@@ -3,9 +3,10 @@
 //! A session lives on the shard that made it, whatever connection it is on at the moment.
 
 use super::bus::BondId;
-use super::io::{ChatId, LinkId, ShardId, Time};
+use super::io::{ChatId, LinkId, Mark, ShardId, Time};
 use super::pairing::{Address, Known, Mode, PersonId, SessionId};
 use super::reply::Role;
+use super::reports::Reports;
 use super::token::Secret;
 
 /// One session.
@@ -31,8 +32,10 @@ pub struct Session {
     pub finds: Rate,
     /// All its control frames.
     pub controls: Rate,
-    /// How often it was reported, and by how many.
-    pub reports: Reports,
+    /// Where its last connection came from.
+    pub mark: Mark,
+    /// How it was reported, if it was.
+    pub reports: Option<Box<Reports>>,
 }
 
 /// A resume whose WELCOME may not have arrived.
@@ -42,15 +45,6 @@ pub struct Unproven {
     pub secret: Secret,
     /// When that HELLO came, by the clock that all shards share: an earlier one takes nothing over any more.
     pub said: Time,
-}
-
-/// How often somebody was reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reports {
-    /// Reports.
-    pub count: u16,
-    /// People who reported.
-    pub reporters: u16,
 }
 
 /// What a session does. A session waits only while it has a link.

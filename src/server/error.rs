@@ -118,6 +118,12 @@ impl From<rcgen::Error> for StartError {
     }
 }
 
+impl From<getrandom::Error> for StartError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Crypto(error.to_string())
+    }
+}
+
 impl From<rustls::Error> for StartError {
     fn from(error: rustls::Error) -> Self {
         Self::Crypto(error.to_string())

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
+use crate::abuse::{Guard, GuardConfig};
 use crate::config::{Config, Mode};
 use crate::core::ice::IceConfig;
 use crate::ops::control::Answer;
@@ -25,6 +26,7 @@ use crate::site::policy::{Notice, PrivacyPolicy};
 use crate::site::{Metrics, Page, PolicyNow, Redirect, SiteConfig, SiteSockets};
 use crate::tls::{self, CertificateStore};
 use crate::transport::bus::Command;
+use crate::transport::clock::Clock;
 use crate::transport::engine::{Engine, EngineConfig, Lineage};
 use crate::transport::h3::Policy;
 use crate::transport::settings::{ShardSettings, Shards};
@@ -48,6 +50,7 @@ pub struct Server {
     metrics_address: Option<SocketAddr>,
     operator: Arc<Operator>,
     counters: Arc<Counters>,
+    guard: Arc<Guard>,
     requested: mpsc::Receiver<Request>,
     /// Once more what it listens on, for an heir.
     listening: Listening,
@@ -95,7 +98,9 @@ impl Server {
         }
         let (sockets, lineage) = given.listen(&config)?;
         given.all_taken()?;
-        let engine = engine_config(&config, sockets, lineage, site_address, &certificates, &counters)?;
+        let guard = Arc::new(Guard::new(Clock::start(), guard_config(&config))?);
+        let engine =
+            engine_config(&config, (sockets, lineage), site_address, &certificates, &counters, &guard)?;
         let (engine, listeners) =
             Engine::start(engine).map_err(|error| StartError::listen(config.listen.first(), error))?;
         let shards = engine.shards();
@@ -108,6 +113,7 @@ impl Server {
             counters: Arc::clone(&counters),
             started: Instant::now(),
             shards,
+            guard: Arc::clone(&guard),
             requests,
         });
         let site = SiteThread::start(SiteParts {
@@ -129,6 +135,7 @@ impl Server {
             metrics_address,
             operator,
             counters,
+            guard,
             requested,
             listening,
         }))
@@ -172,6 +179,11 @@ impl Server {
     /// What is counted.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Who keeps account of addresses.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
     }
 
     /// What an operator asks for over the control socket that only the program as a whole can do. Never, if there is no
@@ -247,11 +259,11 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 fn engine_config(
     config: &Config,
-    sockets: Vec<UdpSocket>,
-    lineage: Lineage,
+    (sockets, lineage): (Vec<UdpSocket>, Lineage),
     site: SocketAddr,
     certificates: &Arc<CertificateStore>,
     counters: &Arc<Counters>,
+    guard: &Arc<Guard>,
 ) -> Result<EngineConfig, StartError> {
     Ok(EngineConfig {
         sockets,
@@ -259,6 +271,7 @@ fn engine_config(
         tls: Arc::new(tls::server_crypto(Arc::clone(certificates), config.post_quantum)?),
         max_websockets: config.max_websockets,
         settings: shard_settings(config, site),
+        guard: Arc::clone(guard),
         counters: Arc::clone(counters),
     })
 }
@@ -276,6 +289,16 @@ fn shard_settings(config: &Config, site: SocketAddr) -> ShardSettings {
         retention: config.retention,
         not_served: config.imprint.not_served_prefixes.clone(),
         ice,
+    }
+}
+
+fn guard_config(config: &Config) -> GuardConfig {
+    GuardConfig {
+        // A load on loopback shall measure the server, not its limits.
+        limit_addresses: config.mode() == Mode::Production,
+        people_per_address: config.people_per_address,
+        work_above: config.work_above,
+        max_sessions: config.max_sessions,
     }
 }
 

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::shard_settings;
+use super::{guard_config, shard_settings};
+use crate::abuse::{Asking, Guard, reason_of};
 use crate::config::Config;
 use crate::limits;
+use crate::ops::control::duration::words;
 use crate::ops::control::{Answer, Obey, Order};
 use crate::ops::log::events;
 use crate::ops::snapshot::Snapshot;
@@ -29,6 +31,7 @@ pub(super) struct Operator {
     /// When the server began, for what is told of its time.
     pub started: Instant,
     pub shards: Shards,
+    pub guard: Arc<Guard>,
     /// To whoever runs the server: what ends it.
     pub requests: mpsc::Sender<Request>,
 }
@@ -53,6 +56,7 @@ impl Operator {
         ops::log::set_level(running.log);
         self.counters.set_max_sessions(running.max_sessions);
         self.shards.set(shard_settings(&running, self.site));
+        self.guard.set(guard_config(&running));
         let mut told = "configuration, certificate and secrets were read again".to_owned();
         for (what, keys) in [("changed", &changes.live), ("needs a restart", &changes.restart)] {
             if !keys.is_empty() {
@@ -109,6 +113,28 @@ impl Operator {
         }
     }
 
+    fn ban(&self, code: &str, seconds: u64) -> Answer {
+        let (_, now) = self.guard.clock().now();
+        let (sentence, case) = self.guard.ban(now, code, seconds)?;
+        let session = case.map_or("no session of it is here", |case| {
+            self.shards.end(case.who, reason_of(now, &sentence));
+            "the session is ended"
+        });
+        let barred = words(sentence.barred_ms(now) / 1_000);
+        Ok(format!(
+            "{session}, and its address is barred for {barred}; to undo it: anoncam unban {}",
+            sentence.case
+        ))
+    }
+
+    fn pow(&self, when: Option<Asking>) -> String {
+        let (_, now) = self.guard.clock().now();
+        if let Some(when) = when {
+            self.guard.ask(when);
+        }
+        format!("proof of work: {}", self.guard.describe_asking(now))
+    }
+
     fn message(&self, text: Option<&str>) -> Answer {
         let levers = self.counters.levers();
         if let Some(text) = text {
@@ -150,6 +176,10 @@ impl Obey for Operator {
                 Ok(format!("connections {} written down", if was_on { "are no more" } else { "were not" }))
             }
             Order::Debug { span_s, off: false } => debug(span_s),
+            Order::Reports => Ok(self.guard.describe(self.guard.clock().now().1)),
+            Order::Ban { code, span_s } => self.ban(&code, span_s),
+            Order::Unban { code } => self.guard.unban(&code),
+            Order::Pow { when } => Ok(self.pow(when)),
             // A drain that was asked for before is under way: asking twice must not stop at once, as a second signal does.
             Order::Drain => match self.requests.try_send(Request::Drain) {
                 Ok(()) | Err(TrySendError::Full(_)) => Ok("draining".to_owned()),

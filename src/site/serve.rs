@@ -8,13 +8,13 @@ use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::StatusCode;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
+use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -230,11 +230,16 @@ async fn serve_http<R: Respond>(
     place: OwnedSemaphorePermit,
 ) {
     let upgraded = AtomicBool::new(false);
+    // Where a proxy says that a WebSocket comes from.
+    let forwarded = OnceLock::new();
     let service = service_fn(|request| {
         let responder = &site.responder;
         let welcome = responder.serves(&responder.client(&peer, request.headers()));
         let answer = if welcome { responder.respond(&request) } else { responder.turn_away(&request) };
-        upgraded.store(answer.status() == StatusCode::SWITCHING_PROTOCOLS, Relaxed);
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let _ = forwarded.set(forwarded_for(request.headers()));
+            upgraded.store(true, Relaxed);
+        }
         ready(Ok::<_, Infallible>(answer))
     });
     let mut connection = http1::Builder::new()
@@ -258,8 +263,49 @@ async fn serve_http<R: Respond>(
             drop(place);
             // What the client does not take shall wait in its session's queue, where it is counted. Best effort.
             let _ = SockRef::from(stream.tcp()).set_tcp_notsent_lowat(limits::WEBSOCKET_UNSENT_BYTES);
-            websocket::carry(stream, read_buf, doors.open()).await;
+            let peer = stream.tcp().peer_addr().map(|peer| PeerAddress::new(peer.ip())).ok();
+            let pipe = peer.and_then(|peer| doors.open(&client_address(peer, forwarded.get())));
+            websocket::carry(stream, read_buf, pipe).await;
         }
         _ => drop(timeout_at(life, stream.shutdown()).await),
+    }
+}
+
+/// Where a proxy in front says that a request comes from: what it has added to the end of X-Forwarded-For.
+fn forwarded_for(headers: &HeaderMap) -> Option<PeerAddress> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok().map(PeerAddress::new)
+}
+
+/// Where a client comes from. Only a proxy on this machine is believed: others could say anything.
+fn client_address(peer: PeerAddress, forwarded: Option<&Option<PeerAddress>>) -> PeerAddress {
+    match forwarded {
+        Some(Some(forwarded)) if peer.expose().is_loopback() => forwarded.clone(),
+        _ => peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_on_this_machine_says_where_clients_are_and_nobody_else_does() {
+        let address = |text: &str| PeerAddress::new(text.parse().expect("an address"));
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "192.0.2.1".parse().expect("a value"));
+        headers.append("x-forwarded-for", "198.51.100.1, 2001:db8::1".parse().expect("a value"));
+        let told = forwarded_for(&headers);
+        let seen =
+            |peer: &str, told: &Option<PeerAddress>| client_address(address(peer), Some(told)).expose();
+        assert_eq!(seen("127.0.0.1", &told), address("2001:db8::1").expose(), "what the nearest has added");
+        assert_eq!(seen("::1", &told), address("2001:db8::1").expose());
+        assert_eq!(
+            seen("192.0.2.9", &told),
+            address("192.0.2.9").expose(),
+            "a client that makes something up"
+        );
+        headers.append("x-forwarded-for", "unknown".parse().expect("a value"));
+        assert_eq!(seen("127.0.0.1", &forwarded_for(&headers)), address("127.0.0.1").expose());
     }
 }

@@ -90,7 +90,15 @@ impl Hub {
             tell_refused("refused: too many connections");
             return Some(self.endpoint.refuse(incoming, buffer));
         }
-        if self.half_open >= retry_above && !incoming.remote_address_validated() {
+        let proven = incoming.remote_address_validated();
+        let address = incoming.remote_address().ip();
+        let refused = self.guard.refuses(now, address);
+        if refused && proven {
+            self.guard.tally().refused.add(1);
+            tell_refused("refused: too many from its address");
+            return Some(self.endpoint.refuse(incoming, buffer));
+        }
+        if (refused || self.half_open >= retry_above) && !proven {
             tell_refused("asked to prove its address");
             self.totals[Total::Retries] += 1;
             return match self.endpoint.retry(incoming, buffer) {
@@ -102,6 +110,9 @@ impl Hub {
             Ok((handle, quic)) => {
                 let session = h3::Session::new(self.policy.clone());
                 self.insert(handle.0 as u32, Conn::new(quic, session, now));
+                if proven {
+                    self.address_proven(now, handle.0 as u32);
+                }
                 None
             }
             Err(error) => error.response,

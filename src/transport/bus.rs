@@ -11,6 +11,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -18,10 +19,11 @@ use super::cid::Generation;
 use super::settings::ShardSettings;
 use crate::core::bus::BusMessage;
 use crate::core::io::ShardId;
+use crate::core::pairing::Address;
 use crate::limits::{RING_OVERFLOW, RING_SLOTS};
 
 /// What the rest of the process asks of a shard.
-#[derive(Debug)]
+#[derive(derive_more::Debug)]
 pub enum Command {
     /// Take no new sessions, tell everybody, end what is left after this many milliseconds.
     Drain {
@@ -43,6 +45,14 @@ pub enum Command {
     HandOver(OwnedFd, Sender<()>),
     /// The process that the socket was left to is not to be: read again.
     TakeBack,
+    /// End this session for good.
+    End {
+        /// Whose.
+        who: Address,
+        /// What the client is told with code 4.
+        #[debug("{} bytes", reason.len())]
+        reason: Bytes,
+    },
     /// Close everything and end the thread.
     Stop,
     /// That shard has restarted after a panic.

@@ -22,7 +22,7 @@ impl Hub {
         self.decode(now, handle);
         loop {
             let Some(conn) = self.conn(handle) else { return };
-            let (Some(id), true) = (conn.channel, conn.line.reading && conn.line.link.is_some()) else {
+            let (Some(id), true) = (conn.channel, conn.line.may_read() && conn.line.link.is_some()) else {
                 return;
             };
             let mut chunks = std::mem::take(&mut self.chunks);
@@ -63,18 +63,18 @@ impl Hub {
     pub(super) fn decode(&mut self, now: Time, handle: u32) {
         loop {
             let Some(line) = self.line(handle) else { return };
-            let (Some(link), true) = (line.link, line.reading) else { return };
+            let (Some(link), true) = (line.link, line.may_read()) else { return };
             match line.decoder.next() {
                 Ok(None) => return,
                 Ok(Some(Frame::Relay(frame))) => {
+                    if line.pass(now, frame.bytes.len()) {
+                        self.guard.tally().delayed.add(1);
+                    }
                     let relayed = self.core.handle_relay(now, link, frame);
                     self.apply(now);
                     self.forward(relayed);
                 }
-                Ok(Some(Frame::Control { kind, payload })) => {
-                    self.core.handle_control(now, link, kind, &payload);
-                    self.apply(now);
-                }
+                Ok(Some(Frame::Control { kind, payload })) => self.control(now, handle, link, kind, &payload),
                 Err(fault) => {
                     self.core.handle_fault(now, link, fault);
                     return self.apply(now);
@@ -128,15 +128,14 @@ impl Hub {
             match output {
                 Output::Bus { to, message } => self.post(to, message),
                 Output::Send { link, frame } => self.with_line(link, |line| line.out.push_control(&frame)),
-                Output::Read { link, on } => self.with_line(link, |line| {
-                    line.resumed |= on && !line.reading;
-                    line.reading = on;
-                }),
+                Output::Read { link, on } => self.with_line(link, |line| line.set_reading(on)),
                 Output::InChat { link, on } => self.with_line(link, |line| {
                     line.in_chat = on;
                     line.silent &= on;
                 }),
                 Output::Close { link, code, reason } => self.close_link(now, link, code, reason),
+                Output::Accused(accusation) => self.accused(now, &accusation),
+                Output::CaseClosed { person } => self.guard.case_closed(person),
             }
         }
     }
@@ -152,7 +151,7 @@ impl Hub {
     fn close_link(&mut self, now: Time, link: LinkId, code: CloseCode, reason: Bytes) {
         let Some(&handle) = self.links.get(link.0 as usize) else { return };
         self.with_line(link, |line| {
-            line.link = None;
+            line.end();
             line.tell("session ended by the server", Some(code as u64));
         });
         if is_websocket(handle) {

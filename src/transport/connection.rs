@@ -93,6 +93,8 @@ pub struct Conn {
     pub blocked: VecDeque<Blocked>,
     /// Chunks of stream data that were taken out of QUIC, and ends of streams.
     pub taken: u64,
+    /// Once its address is proven: whether too many connections come from there, and when one more may (`Guard::connected`).
+    pub late_ms: Option<u32>,
     /// Whether it is counted among the connections without a completed handshake.
     pub half_open: bool,
     /// QUIC packets sent, and lost, as last counted.
@@ -111,6 +113,7 @@ impl Conn {
             deferred: Vec::new(),
             blocked: VecDeque::new(),
             taken: 0,
+            late_ms: None,
             half_open: true,
             packets: (0, 0),
         }

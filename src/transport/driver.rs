@@ -166,8 +166,11 @@ impl<'a> Driver<'a> {
             self.hub.core.forget_random();
             wipe_dead_frames();
             self.hub.begin_covering();
+            if self.hub.keeps_guard() {
+                self.hub.guard().begin_sweep(now);
+            }
         }
-        self.hub.cover_vacated(instant)
+        self.hub.cover_vacated(instant) | (self.hub.keeps_guard() && self.hub.guard().sweep(now))
     }
 
     fn command(&mut self, now: Time, command: Command) -> io::Result<()> {
@@ -194,6 +197,7 @@ impl<'a> Driver<'a> {
                 let _ = done.send(());
             }
             Command::TakeBack => self.take_back(now)?,
+            Command::End { who, reason } => self.hub.end_for_good(now, who, reason),
             Command::Stop => self.stopping = true,
             // The only panic that is meant: the tests' proof that the others go on.
             Command::Panic => panic!("fault injection"),

@@ -25,6 +25,7 @@ use super::pipe::{self, Doors, Listener, Lobby};
 use super::quic;
 use super::settings::{ShardSettings, Shards};
 use super::socket;
+use crate::abuse::Guard;
 use crate::core::io::ShardId;
 use crate::core::shard::Shard;
 use crate::limits;
@@ -42,6 +43,8 @@ pub struct EngineConfig {
     pub max_websockets: u32,
     /// What can be changed later.
     pub settings: ShardSettings,
+    /// Who keeps account of addresses.
+    pub guard: Arc<Guard>,
     /// What is counted.
     pub counters: Arc<Counters>,
 }
@@ -104,10 +107,11 @@ impl Engine {
             );
         }
         let server = quic::server_config(Arc::clone(&config.tls), &keys).map_err(io::Error::other)?;
-        let clock = Clock::start();
+        let clock = config.guard.clock();
         let ports = bus::connect(count);
         let mailboxes = Arc::clone(ports[0].mailboxes());
-        let (doors, listeners, lobbies) = pipe::connect(&mailboxes, config.max_websockets as usize)?;
+        let (doors, listeners, lobbies) =
+            pipe::connect(&mailboxes, config.max_websockets as usize, &config.guard)?;
         let counters = Arc::clone(&config.counters);
         let shards = Shards::new(Arc::clone(&mailboxes), config.settings.clone());
         let config = Arc::new(config);
@@ -290,6 +294,7 @@ impl ShardThread {
             ),
             core,
             policy: Arc::clone(&settings.policy),
+            guard: Arc::clone(&self.config.guard),
             bus,
             lobby,
             admission: settings.admission(shards),

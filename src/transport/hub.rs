@@ -23,9 +23,9 @@ use super::line::Line;
 use super::pipe::Lobby;
 use super::vacated::{Vacated, remembers_address};
 use super::websocket::{WebSockets, is_websocket};
+use crate::abuse::Guard;
 use crate::core::bus::{BusMessage, LinkMessage};
 use crate::core::io::{ShardId, Time};
-use crate::core::pause::Paused;
 use crate::core::shard::Shard;
 use crate::core::wheel::Wheel;
 use crate::limits;
@@ -43,6 +43,7 @@ pub struct Hub {
     pub(super) links: Vec<u32>,
     pub(super) core: Shard,
     pub(super) policy: Arc<h3::Policy>,
+    pub(super) guard: Arc<Guard>,
     pub(super) admission: Admission,
     /// To and from the other shards.
     pub(super) bus: BusPort,
@@ -83,6 +84,8 @@ pub struct HubParts {
     pub core: Shard,
     /// Which sessions are accepted.
     pub policy: Arc<h3::Policy>,
+    /// Who keeps account of addresses.
+    pub guard: Arc<Guard>,
     /// The other shards.
     pub bus: BusPort,
     /// Where WebSockets come from.
@@ -98,7 +101,8 @@ pub struct HubParts {
 impl Hub {
     /// An empty shard.
     pub fn new(parts: HubParts) -> Self {
-        let HubParts { clock, endpoint, core, policy, bus, lobby, admission, buffer_cap, forget_ms } = parts;
+        let HubParts { clock, endpoint, core, policy, guard, bus, lobby, admission, buffer_cap, forget_ms } =
+            parts;
         let (_, now) = clock.now();
         Self {
             clock,
@@ -108,6 +112,7 @@ impl Hub {
             links: Vec::new(),
             core,
             policy,
+            guard,
             bus,
             admission,
             wheel: Wheel::new(now),
@@ -203,12 +208,6 @@ impl Hub {
     pub fn take_back(&mut self, now: Time) {
         self.has_heir = false;
         self.core.stop_moving(now);
-        self.apply(now);
-    }
-
-    /// What the operator has turned off (see `Shard::set_paused`).
-    pub fn set_paused(&mut self, now: Time, paused: Paused) {
-        self.core.set_paused(now, paused);
         self.apply(now);
     }
 

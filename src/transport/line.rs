@@ -4,6 +4,8 @@
 //! is due: a probe, silence, a stall. What frames mean is the core's; how bytes travel is the carrier's.
 
 use super::queue::{OutQueue, Written};
+use crate::abuse::Ticket;
+use crate::abuse::pace::Pace;
 use crate::core::frame::FrameDecoder;
 use crate::core::io::{LinkId, Time};
 use crate::limits;
@@ -42,6 +44,10 @@ pub struct Line {
     pub silent: bool,
     /// What an operator who looks for a fault sees it under; 0 if nobody looked when it began.
     number: u32,
+    /// Holds the session's place among those of its address while it is open.
+    pub ticket: Option<Ticket>,
+    /// How fast the channel is read.
+    pace: Pace,
 }
 
 impl Line {
@@ -62,6 +68,8 @@ impl Line {
             resumed: false,
             in_chat: false,
             silent: false,
+            ticket: None,
+            pace: Pace::default(),
             number: events::throwaway_number(),
         }
     }
@@ -71,6 +79,32 @@ impl Line {
         if self.number != 0 {
             events::connection(self.number, what, code);
         }
+    }
+
+    /// Whether frames may be taken from the channel: neither its stranger nor its address holds it up.
+    #[inline]
+    pub fn may_read(&self) -> bool {
+        self.reading && self.pace.is_open()
+    }
+
+    /// Reads or leaves the rest where back-pressure reaches the sender.
+    pub fn set_reading(&mut self, on: bool) {
+        self.resumed |= on && !self.reading;
+        self.reading = on;
+    }
+
+    /// A relayed frame is taken; where its address is limited, that counts. Returns whether the next one has to wait.
+    #[inline]
+    pub fn pass(&mut self, now: Time, bytes: usize) -> bool {
+        let Some(ticket) = &self.ticket else { return false };
+        self.pace.spend(now, ticket, bytes);
+        !self.pace.is_open()
+    }
+
+    /// The session is over; what is its name in the core?
+    pub fn end(&mut self) -> Option<LinkId> {
+        self.ticket = None;
+        self.link.take()
     }
 
     /// Memory that this client makes the server hold in buffers of the channel.
@@ -92,6 +126,9 @@ impl Line {
 
     /// What is due now on a channel whose session is open.
     pub fn due(&mut self, now: Time) -> Option<LineDue> {
+        if let Some(ticket) = &self.ticket {
+            self.resumed |= self.pace.go_on(now, ticket) && self.reading;
+        }
         if self.silent_at().is_some_and(|at| at <= now) {
             return Some(LineDue::Silent);
         }
@@ -107,7 +144,7 @@ impl Line {
 
     /// The moment from which [`Line::due`] has something.
     pub fn deadline(&self) -> Time {
-        let others = [self.silent_at(), self.stalls_at()].into_iter().flatten();
+        let others = [self.silent_at(), self.stalls_at(), self.pace.until()].into_iter().flatten();
         others.fold(self.probes_at(), Time::min)
     }
 

@@ -28,6 +28,7 @@ mod publish;
 pub mod queue;
 mod quic;
 mod receiving;
+mod reception;
 mod sessions;
 pub mod settings;
 pub mod socket;

@@ -40,6 +40,7 @@ impl Hub {
             h3::Effect::SessionOpened => {
                 conn.line.tell("session opened", None);
                 self.totals[Total::OpenedQuic] += 1;
+                self.give_ticket(now, handle);
                 let link = self.core.handle_open(now);
                 self.bind(handle, link);
                 self.apply(now);
@@ -79,7 +80,7 @@ impl Hub {
     /// The session is over from the client's side.
     pub(super) fn unlink(&mut self, now: Time, handle: u32) {
         if let Some(line) = self.line(handle)
-            && let Some(link) = line.link.take()
+            && let Some(link) = line.end()
         {
             line.out.clear();
             self.core.handle_closed(now, link);

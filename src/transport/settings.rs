@@ -4,13 +4,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use super::admission::Admission;
 use super::bus::{Command, Mailbox};
 use super::h3;
 use super::hub::Hub;
 use crate::config::Retention;
 use crate::core::ice::IceConfig;
-use crate::core::io::ShardId;
+use crate::core::io::{ShardId, Time};
+use crate::core::pairing::Address;
+use crate::core::pause::Paused;
 use crate::core::shard::ShardConfig;
 use crate::limits;
 use crate::privacy::Prefixes;
@@ -81,6 +85,12 @@ impl Hub {
         self.forget_ms = settings.forget_ms();
         self.core.set_config(settings.core(place));
     }
+
+    /// What the operator has turned off (see `Shard::set_paused`).
+    pub fn set_paused(&mut self, now: Time, paused: Paused) {
+        self.core.set_paused(now, paused);
+        self.apply(now);
+    }
 }
 
 /// The way to the running shards, for whoever has something to say to them.
@@ -108,6 +118,13 @@ impl Shards {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&settings);
         for mailbox in self.mailboxes.iter() {
             mailbox.command(Command::Set(Arc::clone(&settings)));
+        }
+    }
+
+    /// Ends a session for good; its client is told this reason with code 4.
+    pub fn end(&self, who: Address, reason: Bytes) {
+        if let Some(mailbox) = self.mailboxes.get(usize::from(who.shard.0)) {
+            mailbox.command(Command::End { who, reason });
         }
     }
 

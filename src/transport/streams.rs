@@ -54,6 +54,7 @@ impl Hub {
             conn.phase = Phase::Connect { until: now.plus_ms(limits::CONNECT_DEADLINE_MS) };
             conn.session.handle_handshake_done();
             self.totals[Total::HandshakesDone] += 1;
+            self.address_proven(now, handle);
         }
     }
 
@@ -62,7 +63,7 @@ impl Hub {
         let Some(conn) = self.conn(handle) else { return };
         conn.phase = Phase::Closed;
         conn.line.out.clear();
-        if let Some(link) = conn.line.link.take() {
+        if let Some(link) = conn.line.end() {
             self.core.handle_closed(now, link);
         }
         self.apply(now);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::hub::Hub;
 use super::line::{Line, LineDue};
 use super::pipe::{Close, Event, Lobby, ShardEnd, slot_of};
+use crate::abuse::Ticket;
 use crate::core::io::{CloseCode, Time};
 use crate::core::pages::Slots;
 use crate::core::wheel::Wheel;
@@ -110,7 +111,7 @@ impl Hub {
         for _ in 0..budget {
             match self.websockets.lobby.receive() {
                 None => return false,
-                Some(Event::Opened(end)) => self.open_websocket(now, *end),
+                Some(Event::Opened(end, ticket)) => self.open_websocket(now, *end, *ticket),
                 Some(Event::News(pipe)) => {
                     let slot = slot_of(&pipe);
                     let known = self.websockets.table.get(slot).is_some_and(|socket| socket.end.is_of(&pipe));
@@ -123,8 +124,9 @@ impl Hub {
         true
     }
 
-    fn open_websocket(&mut self, now: Time, end: ShardEnd) {
-        let line = Line::new(now);
+    fn open_websocket(&mut self, now: Time, end: ShardEnd, ticket: Ticket) {
+        let mut line = Line::new(now);
+        line.ticket = Some(ticket);
         line.tell("session opened over WebSocket", None);
         let socket = WebSocket { end, line, closing: None };
         let slot = self.websockets.table.insert(Box::new(socket));
@@ -172,7 +174,7 @@ impl Hub {
         for _ in 0..limits::PIPE_UP_SLOTS {
             let Some(socket) = self.websockets.get(handle) else { return };
             socket.line.resumed = false;
-            if socket.closing.is_none() && !socket.line.reading {
+            if socket.closing.is_none() && !socket.line.may_read() {
                 return;
             }
             let Some(bytes) = socket.end.take() else { return };
@@ -222,7 +224,7 @@ impl Hub {
     fn expire_websocket(&mut self, now: Time, handle: u32) {
         let Some(socket) = self.websockets.get(handle) else { return };
         socket.line.armed = None;
-        if !socket.line.reading {
+        if !socket.line.may_read() {
             // Its answers wait behind what is not read, so it cannot be heard, and is not silent.
             socket.line.heard = now;
         }

@@ -4,5 +4,6 @@
 
 mod chats;
 mod hello;
+mod reports;
 mod sessions;
 mod world;

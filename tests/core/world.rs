@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use anoncam::core::bus::BusMessage;
 use anoncam::core::frame::{ControlKind, TEXT, encode_relay};
-use anoncam::core::io::{ChatId, CloseCode, FrameBytes, LinkId, Output, RelayFrame, Relayed, ShardId, Time};
+use anoncam::core::io::{
+    ChatId, CloseCode, FrameBytes, LinkId, Mark, Output, RelayFrame, Relayed, ShardId, Time, Visitor,
+};
+use anoncam::core::reports::Accusation;
 use anoncam::core::shard::{Shard, ShardConfig};
 use serde_json::{Value, json};
 
@@ -21,10 +24,17 @@ pub struct Client {
     pub in_chat: bool,
 }
 
+/// Ends a session as a guard would who wants it gone at the first report that is one too many.
+pub const REASON: &[u8] = b"{\"case\":\"A\"}";
+
 pub struct World {
     pub shards: Vec<Shard>,
     pub now: Time,
     pub clients: HashMap<Channel, Client>,
+    /// What shards told about reports.
+    pub accusations: Vec<Accusation>,
+    /// Sessions that were reported and are over.
+    pub closed_cases: usize,
     bus: Vec<(ShardId, ShardId, BusMessage)>,
 }
 
@@ -40,7 +50,14 @@ impl World {
             change(&mut config);
             Shard::new(config, [id as u8; 32], now)
         };
-        Self { shards: (0..shards).map(shard).collect(), now, clients: HashMap::new(), bus: Vec::new() }
+        Self {
+            shards: (0..shards).map(shard).collect(),
+            now,
+            clients: HashMap::new(),
+            accusations: Vec::new(),
+            closed_cases: 0,
+            bus: Vec::new(),
+        }
     }
 
     /// A client that has said nothing yet.
@@ -53,7 +70,14 @@ impl World {
 
     /// A client that has been welcomed, and its token.
     pub fn join(&mut self, shard: u16, resume: Option<&str>) -> (Channel, Value) {
+        self.join_from(shard, 0, resume)
+    }
+
+    /// The same from somewhere.
+    pub fn join_from(&mut self, shard: u16, place: u64, resume: Option<&str>) -> (Channel, Value) {
         let channel = self.open(shard);
+        let visitor = Visitor { mark: Mark(place), refusal: None };
+        self.shard(channel).introduce(LinkId(channel.1), visitor);
         self.say(channel, ControlKind::Hello, &json!({"v": 1, "resume": resume}));
         let welcome = self.expect(channel, 0x41);
         (channel, welcome)
@@ -267,6 +291,20 @@ impl World {
             }
             Output::Read { link, on } => self.client((shard, link.0)).reading = Some(on),
             Output::InChat { link, on } => self.client((shard, link.0)).in_chat = on,
+            Output::Accused(accusation) => {
+                if accusation.too_many {
+                    let reason = bytes::Bytes::from_static(REASON);
+                    let now = self.now;
+                    self.shards[shard as usize].handle_sentence(
+                        now,
+                        accusation.who,
+                        CloseCode::Banned,
+                        reason,
+                    );
+                }
+                self.accusations.push(*accusation);
+            }
+            Output::CaseClosed { .. } => self.closed_cases += 1,
             Output::Bus { to, message } => self.bus.push((ShardId(shard), to, message)),
         }
     }

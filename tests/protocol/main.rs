@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
 mod answers;
 mod fits;
 mod frames;

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use anoncam::core::bus::{BusMessage, ChatBody};
 use anoncam::core::counts::Counts;
 use anoncam::core::frame::{ControlKind, SIGNAL, TEXT, encode_relay};
-use anoncam::core::io::{LinkId, Output, RelayFrame, Relayed, ShardId, Time};
+use anoncam::core::io::{CloseCode, LinkId, Output, RelayFrame, Relayed, ShardId, Time};
+use anoncam::core::reports::Accusation;
 use anoncam::core::shard::{Shard, ShardConfig};
 use anoncam::core::token::Token;
 use anoncam::limits::{HOLD_BYTES, RESUME_S, SILENCE_MS};
+use bytes::Bytes;
 
 use crate::checker::Checker;
 use crate::client::{Channel, Client, Parcel, Truth};
@@ -305,8 +307,23 @@ impl World {
             Output::Read { link, on } => self.with((shard, link.0), |client| client.paused = !on),
             Output::InChat { link, on } => self.with((shard, link.0), |client| client.in_chat = on),
             Output::Bus { to, message } => self.post(ShardId(shard), to, message),
+            // A guard who is easily annoyed: two reporters are enough.
+            Output::Accused(accusation) if accusation.reports > 1 => self.sentence(&accusation),
+            Output::Accused(_) | Output::CaseClosed { .. } => {}
         }
         Ok(())
+    }
+
+    /// A session is over for good: its client will not get it back, wherever it asks for it.
+    fn sentence(&mut self, accusation: &Accusation) {
+        let who = accusation.who;
+        self.say(|| format!("    {who:?} is sentenced"));
+        let is_theirs = |token: &Token| u16::from(token.shard) == who.shard.0 && token.slot == who.session.0;
+        for client in &mut self.clients {
+            client.strayed |= client.token.as_deref().and_then(Token::decode).as_ref().is_some_and(is_theirs);
+        }
+        let core = &mut self.shards[who.shard.0 as usize];
+        core.handle_sentence(self.now, who, CloseCode::Banned, Bytes::from_static(b"{}"));
     }
 
     fn with(&mut self, channel: Channel, change: impl FnOnce(&mut Client)) {

@@ -5,6 +5,8 @@
 
 mod websocket;
 
+pub mod certificate;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,8 @@ pub const TEXT: u8 = 0x82;
 /// A server of its own for one test.
 pub struct World {
     server: Option<Box<Server>>,
+    /// Holds the certificate of a production server.
+    _directory: Option<tempfile::TempDir>,
     pub address: SocketAddr,
     pub site: SocketAddr,
 }
@@ -57,12 +61,30 @@ impl World {
         };
         change(&mut config);
         let server = Server::start(config).expect("the server starts");
-        Self { address: server.local_addr(), site: server.site_addr(), server: Some(Box::new(server)) }
+        Self {
+            address: server.local_addr(),
+            site: server.site_addr(),
+            server: Some(Box::new(server)),
+            _directory: None,
+        }
+    }
+
+    /// A server in production, on loopback, with a configuration changed by `change`.
+    pub fn production(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = certificate::files(directory.path());
+        certificate::issue(&files, "chat.example");
+        let world = Self::with(|config| {
+            config.certificate = Some(files);
+            config.public_url = Some("https://chat.example".to_owned());
+            change(config);
+        });
+        Self { _directory: Some(directory), ..world }
     }
 
     /// The world around a server that runs as a program of its own.
     pub fn beside(address: SocketAddr, site: SocketAddr) -> Self {
-        Self { server: None, address, site }
+        Self { server: None, _directory: None, address, site }
     }
 
     pub fn server(&self) -> &Server {

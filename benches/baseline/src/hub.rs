@@ -97,8 +97,11 @@ impl Hub {
                     seat.closed = Some((code, reason));
                 }),
                 Output::Read { link, on } => state.with_seat(link, |seat| seat.held = !on),
-                // One shard has nobody to tell; probes are left to quinn's keep-alive.
-                Output::Bus { .. } | Output::InChat { .. } => {}
+                // One shard has nobody to tell; probes are left to quinn's keep-alive, and nobody keeps account of reports.
+                Output::Bus { .. }
+                | Output::InChat { .. }
+                | Output::Accused(_)
+                | Output::CaseClosed { .. } => {}
             }
         }
         let next = state.core.poll_timeout();

@@ -5,6 +5,7 @@
 //! said, and no answer holds an address that was not in the order.
 
 pub mod client;
+pub mod duration;
 mod listener;
 
 use std::time::Duration;
@@ -16,7 +17,8 @@ use tokio::sync::oneshot;
 pub use listener::{ControlError, ControlSocket};
 
 use super::Pausable;
-use crate::limits::{DEBUG_S, SHARD_ANSWER_MS, UPGRADE_GO_S, UPGRADE_READY_S};
+use crate::abuse::Asking;
+use crate::limits::{DEBUG_S, LONGEST_BAN_S, SHARD_ANSWER_MS, UPGRADE_GO_S, UPGRADE_READY_S};
 
 /// Where the socket lies unless configured: systemd makes the folder for the server's user.
 pub const DEFAULT_PATH: &str = "/run/anoncam/control.sock";
@@ -66,6 +68,27 @@ pub enum Order {
         #[serde(default)]
         off: bool,
     },
+    /// List sessions under report by case code, marked addresses, and what was refused
+    Reports,
+    /// End the session that a case code belongs to, and bar newcomers from its address
+    Ban {
+        /// What a reporter, or somebody who appeals, was shown
+        code: String,
+        /// For how long, a day at most
+        #[arg(long = "for", value_name = "TIME", default_value = "24h", value_parser = ban_s)]
+        #[serde(rename = "for_s")]
+        span_s: u64,
+    },
+    /// End a ban
+    Unban {
+        /// What came with the ban
+        code: String,
+    },
+    /// Ask newcomers to prove work, or not, or tell what is set
+    Pow {
+        /// When to ask
+        when: Option<Asking>,
+    },
     /// Let a running server drain and stop, as SIGTERM does
     Drain,
 }
@@ -80,17 +103,14 @@ impl Order {
     }
 }
 
-/// Seconds of a length of time as people write it.
+/// For how long connections are written down.
 fn span_s(text: &str) -> Result<u64, String> {
-    let (number, unit) = text.split_at(text.len() - usize::from(text.ends_with(['s', 'm', 'h'])));
-    let factor = match unit {
-        "h" => 3_600,
-        "m" => 60,
-        _ => 1,
-    };
-    let seconds = number.parse().ok().and_then(|number: u64| number.checked_mul(factor));
-    let allowed = |seconds: &u64| (1..=DEBUG_S).contains(seconds);
-    seconds.filter(allowed).ok_or_else(|| format!("allowed is 1s to {}h, such as 30m", DEBUG_S / 3_600))
+    duration::seconds(text, DEBUG_S)
+}
+
+/// For how long an address is barred.
+fn ban_s(text: &str) -> Result<u64, String> {
+    duration::seconds(text, LONGEST_BAN_S)
 }
 
 /// What the server answers: a text for the terminal, or for the program that asked.

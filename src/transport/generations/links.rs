@@ -6,9 +6,9 @@
 
 use bytes::Bytes;
 
-use crate::core::bus::{FarLink, LinkBody, LinkMessage};
+use crate::core::bus::{Attach, FarLink, LinkBody, LinkMessage};
 use crate::core::frame::ControlKind;
-use crate::core::io::{ChatId, CloseCode, RelayFrame, Time};
+use crate::core::io::{ChatId, CloseCode, Mark, RelayFrame, Time};
 use crate::core::token::{SECRET_BYTES, Secret};
 
 /// Appends a message. Moments are told as how long ago they are: each process has a clock of its own.
@@ -22,9 +22,10 @@ pub fn write(to: &mut Vec<u8>, message: &LinkMessage, now: Time) {
         to.extend(rest.iter().copied().flatten());
     };
     match body {
-        LinkBody::Attach { slot, secret, said } => {
-            let ago = now.0.saturating_sub(said.0);
-            tag(to, 0, &[&slot.to_be_bytes(), &ago.to_be_bytes(), secret.expose()]);
+        LinkBody::Attach(attach) => {
+            // Where the connection comes from is hashed under a key of this process: it would mean nothing there.
+            let ago = now.0.saturating_sub(attach.said.0);
+            tag(to, 0, &[&attach.slot.to_be_bytes(), &ago.to_be_bytes(), attach.secret.expose()]);
         }
         LinkBody::NoSession => tag(to, 1, &[]),
         LinkBody::Control(kind, payload) => tag(to, 2, &[&[*kind as u8], payload]),
@@ -56,7 +57,8 @@ pub fn read(bytes: &[u8], now: Time) -> Option<LinkMessage> {
             let (slot, ago) = (bytes.u32()?, bytes.u64()?);
             let secret: &[u8; SECRET_BYTES] = bytes.rest().first_chunk()?;
             let secret = Secret::new(|to| to.copy_from_slice(secret));
-            LinkBody::Attach { slot, secret, said: Time(now.0.saturating_sub(ago)) }
+            let said = Time(now.0.saturating_sub(ago));
+            LinkBody::Attach(Box::new(Attach { slot, secret, mark: Mark::default(), said }))
         }
         1 => LinkBody::NoSession,
         2 => LinkBody::Control(control_kind(bytes.u8()?)?, bytes.owned()),
@@ -119,11 +121,16 @@ mod tests {
 
     const NOW: Time = Time(5_000_000);
 
+    fn attach(slot: u32, secret: u8) -> LinkBody {
+        let secret = Secret::new(|to| to.fill(secret));
+        LinkBody::Attach(Box::new(Attach { slot, secret, mark: Mark::default(), said: Time(4_000_000) }))
+    }
+
     fn bodies() -> Vec<LinkBody> {
         let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
         let frame = FrameBytes { first: bytes("first"), rest: vec![bytes(" and"), bytes(" rest")] };
         vec![
-            LinkBody::Attach { slot: 7, secret: Secret::new(|to| to.fill(9)), said: Time(4_000_000) },
+            attach(7, 9),
             LinkBody::NoSession,
             LinkBody::Control(ControlKind::Report, bytes("{}")),
             LinkBody::Relay(RelayFrame { chat: ChatId(3), bytes: frame }),
@@ -150,7 +157,7 @@ mod tests {
                 let bytes: Vec<u8> = parts.flatten().copied().collect();
                 format!("{:?} {bytes:?}", frame.chat)
             }
-            LinkBody::Attach { secret, said, .. } => format!("{shown} {:?} {said:?}", secret.expose()),
+            LinkBody::Attach(attach) => format!("{shown} {:?} {:?}", attach.secret.expose(), attach.said),
             LinkBody::Control(_, bytes) | LinkBody::Send(bytes) | LinkBody::Close(_, bytes) => {
                 format!("{shown} {bytes:?}")
             }
@@ -171,13 +178,13 @@ mod tests {
 
     #[test]
     fn moments_are_told_by_how_long_ago_they_are() {
-        let body = LinkBody::Attach { slot: 0, secret: Secret::new(|_| ()), said: Time(4_000_000) };
+        let body = attach(0, 0);
         let mut bytes = Vec::new();
         write(&mut bytes, &LinkMessage { far: FarLink { link: 0, nonce: 0 }, sequence: 0, body }, NOW);
-        let LinkBody::Attach { said, .. } = read(&bytes, Time(9_000_000)).expect("a message").body else {
+        let LinkBody::Attach(attach) = read(&bytes, Time(9_000_000)).expect("a message").body else {
             panic!("another message");
         };
-        assert_eq!(said, Time(8_000_000), "a second before, on a clock that is four ahead");
+        assert_eq!(attach.said, Time(8_000_000), "a second before, on a clock that is four ahead");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
 use super::bus::Mailbox;
+use crate::abuse::{Guard, Ticket};
 use crate::core::io::CloseCode;
 
 pub use shard::{Lobby, ShardEnd};
@@ -106,8 +107,8 @@ pub struct Close {
 
 /// What a shard finds in its list.
 pub enum Event {
-    /// Somebody has connected.
-    Opened(Box<ShardEnd>),
+    /// Somebody has connected, with their place among those of their address.
+    Opened(Box<ShardEnd>, Box<Ticket>),
     /// Something is new at this pipe.
     News(Arc<Pipe>),
 }
@@ -118,7 +119,11 @@ pub fn slot_of(pipe: &Pipe) -> u32 {
 }
 
 /// Connects the site with the shards behind `mailboxes`; at most `most` pipes at once in all.
-pub fn connect(mailboxes: &Arc<[Mailbox]>, most: usize) -> io::Result<(Doors, Vec<Listener>, Vec<Lobby>)> {
+pub fn connect(
+    mailboxes: &Arc<[Mailbox]>,
+    most: usize,
+    guard: &Arc<Guard>,
+) -> io::Result<(Doors, Vec<Listener>, Vec<Lobby>)> {
     let most = most.div_ceil(mailboxes.len().max(1));
     let (mut doors, mut listeners, mut lobbies) = (Vec::new(), Vec::new(), Vec::new());
     for shard in 0..mailboxes.len() {
@@ -133,7 +138,7 @@ pub fn connect(mailboxes: &Arc<[Mailbox]>, most: usize) -> io::Result<(Doors, Ve
         listeners.push(Listener::new(list, bell, Arc::clone(&rung)));
         lobbies.push(Lobby::new(events, to_site, ring, rung));
     }
-    Ok((Doors::new(doors), listeners, lobbies))
+    Ok((Doors::new(doors, Arc::clone(guard)), listeners, lobbies))
 }
 
 #[cfg(test)]

@@ -9,12 +9,17 @@ use bytes::Bytes;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::{Close, Event, Pipe, ShardEnd};
+use crate::abuse::Guard;
 use crate::limits::{PIPE_DOWN_SLOTS, PIPE_UP_SLOTS, STREAM_WINDOW_BYTES};
+use crate::privacy::PeerAddress;
 use crate::transport::bus::Mailbox;
 
 /// The site's way to every shard.
 #[derive(Clone)]
-pub struct Doors(Arc<[Door]>);
+pub struct Doors {
+    all: Arc<[Door]>,
+    guard: Arc<Guard>,
+}
 
 /// The site's way to one shard.
 pub(super) struct Door {
@@ -49,22 +54,25 @@ impl Door {
 }
 
 impl Doors {
-    pub(super) fn new(doors: Vec<Door>) -> Self {
-        Self(doors.into())
+    pub(super) fn new(doors: Vec<Door>, guard: Arc<Guard>) -> Self {
+        Self { all: doors.into(), guard }
     }
 
-    /// A pipe to the shard with the most room; `None` when all places are taken.
-    pub fn open(&self) -> Option<(Upstream, Downstream)> {
-        let taken = |index: usize| self.0[index].places.load(Ordering::Acquire);
-        let index = (0..self.0.len()).min_by_key(|index| taken(*index))?;
-        let door = &self.0[index];
+    /// A pipe to the shard with the most room, for somebody from there; `None` when all places are taken.
+    pub fn open(&self, client: &PeerAddress) -> Option<(Upstream, Downstream)> {
+        let taken = |index: usize| self.all[index].places.load(Ordering::Acquire);
+        let index = (0..self.all.len()).min_by_key(|index| taken(*index))?;
+        let door = &self.all[index];
         if taken(index) >= door.most {
             return None;
         }
         let pipe = Pipe::new(&door.places);
         let (to_shard, up) = RingBuffer::new(PIPE_UP_SLOTS);
         let (down, from_shard) = RingBuffer::new(PIPE_DOWN_SLOTS);
-        door.push(Event::Opened(Box::new(ShardEnd::new(Arc::clone(&pipe), up, down))));
+        let (_, now) = self.guard.clock().now();
+        let address = client.expose();
+        let ticket = self.guard.enter(now, address, self.guard.connected(now, address));
+        door.push(Event::Opened(Box::new(ShardEnd::new(Arc::clone(&pipe), up, down)), Box::new(ticket)));
         let side = Side { pipe, doors: self.clone(), index };
         let upstream = Upstream { side: side.clone(), ring: to_shard, sent: 0 };
         Some((upstream, Downstream { side, ring: from_shard }))
@@ -72,7 +80,7 @@ impl Doors {
 
     /// Pipes that are open, or not quite forgotten.
     pub fn in_use(&self) -> usize {
-        self.0.iter().map(|door| door.places.load(Ordering::Acquire)).sum()
+        self.all.iter().map(|door| door.places.load(Ordering::Acquire)).sum()
     }
 }
 
@@ -86,7 +94,7 @@ struct Side {
 
 impl Side {
     fn tell(&self) {
-        self.doors.0[self.index].tell(&self.pipe);
+        self.doors.all[self.index].tell(&self.pipe);
     }
 
     fn shard_gone(&self) -> bool {

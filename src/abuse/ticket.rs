@@ -1,0 +1,84 @@
+//! Step 1 of 6: a session's hold on its address prefixes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Guard;
+use super::allowances::Reach;
+use super::table::{Kind, PlaceId};
+use crate::core::io::{Mark, Time, Visitor};
+
+/// Counts a session for its prefixes until it is dropped, however that comes about.
+#[derive(Debug)]
+pub struct Ticket {
+    guard: Arc<Guard>,
+    near: Option<PlaceId>,
+    wide: Option<PlaceId>,
+    /// Where it comes from, for reports and bans.
+    pub(super) mark: Mark,
+    /// There are too many from there: when a newcomer should come again, in ms; else 0.
+    pub(super) come_again_ms: u32,
+}
+
+impl Ticket {
+    /// Counts a session from there. `late_ms` is what [`Guard::connected`] said about its connection.
+    pub(super) fn new(guard: &Arc<Guard>, now: Time, address: IpAddr, late_ms: u32) -> Self {
+        let mut ticket = Self {
+            guard: Arc::clone(guard),
+            near: None,
+            wide: None,
+            mark: guard.mark(address),
+            come_again_ms: late_ms,
+        };
+        let Some(allowances) = guard.allowances() else { return ticket };
+        let prefixes = guard.counting.prefixes(address);
+        let mut too_many = false;
+        if let Some(hash) = prefixes.wide {
+            let (place, sessions) = guard.table.enter(now, hash);
+            ticket.wide = place;
+            too_many |= sessions > allowances.sessions(Reach::Wide);
+        }
+        let (place, sessions) = guard.table.enter(now, prefixes.near);
+        ticket.near = place;
+        too_many |= sessions > allowances.sessions(Reach::Near);
+        if too_many {
+            ticket.come_again_ms = late_ms.max(crate::limits::CROWDED_RETRY_MS as u32);
+        }
+        ticket
+    }
+
+    /// What the core has to know of a client that says HELLO.
+    pub fn visitor(&self, now: Time, hello: &[u8]) -> Visitor {
+        Visitor { mark: self.mark, refusal: self.guard.refusal(now, self, hello).map(Box::new) }
+    }
+
+    /// Spends `count` of what both prefixes may do; else when there will be enough, in ms.
+    pub fn take(&self, now: Time, kind: Kind, count: u64) -> Result<(), u64> {
+        let Some(allowances) = self.guard.allowances() else { return Ok(()) };
+        let table = &self.guard.table;
+        if let Some(place) = self.wide {
+            table.take(now, place, kind, count, allowances.of(kind, Reach::Wide))?;
+        }
+        self.near
+            .map_or(Ok(()), |place| table.take(now, place, kind, count, allowances.of(kind, Reach::Near)))
+    }
+
+    /// Whether anything is limited there.
+    pub(super) fn is_limited(&self) -> bool {
+        self.guard.allowances().is_some()
+    }
+
+    /// The place of the prefix that names one network.
+    pub(super) fn near(&self) -> Option<PlaceId> {
+        self.near
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let (_, now) = self.guard.clock().now();
+        for place in [self.near, self.wide].into_iter().flatten() {
+            self.guard.table.leave(now, place);
+        }
+    }
+}
