@@ -227,6 +227,18 @@ pub const PACE_FRAMES: u32 = 16;
 /// The same in KiB.
 pub const PACE_KIBS: u32 = 16;
 
+/// First packets without proof of an address, on one shard and in one second, past which such a proof is demanded: more than a core
+/// can make connections of, with the two or three that each has.
+pub const FLOOD_INITIALS_PER_S: u32 = 10_000;
+/// Such packets in a flood that are looked at all the same in a second, because they seem to belong to a handshake: 1 % of a core.
+pub const GUESSED_INITIALS_PER_S: u32 = 1_000;
+/// Buckets of a shard in which addresses share what they may send unproven in a flood: 32 KiB.
+pub const UNPROVEN_BUCKETS: usize = 4_096;
+/// First packets without proof that are answered in a flood, of one bucket at once. A person needs one.
+pub const UNPROVEN_BURST: u64 = 1_000;
+/// The same in each second after that.
+pub const UNPROVEN_PER_S: u64 = 200;
+
 /// Smallest table of address prefixes, in places of 64 bytes: 1 MiB.
 pub const MIN_PLACES: usize = 16_384;
 /// Places of the table for each session that fits: an IPv6 session holds one for its /64 and one for its /48. 128 bytes a session

@@ -11,6 +11,7 @@ use quinn_proto::{DatagramEvent, EcnCodepoint, Incoming, Transmit};
 use quinn_udp::RecvMeta;
 
 use super::connection::Conn;
+use super::gate::Verdict;
 use super::h3;
 use super::hub::Hub;
 use super::watch::tell_refused;
@@ -51,6 +52,16 @@ impl Hub {
         meta: &RecvMeta,
         buffer: &mut Vec<u8>,
     ) -> Received {
+        let pressed = self.half_open >= self.admission.retry_above;
+        match if self.has_heir { Verdict::Pass } else { self.gate.judge(now, pressed, payload, meta, buffer) }
+        {
+            Verdict::Pass => {}
+            Verdict::Drop => {
+                self.totals[Total::RefusedFlood] += 1;
+                return Received::Done;
+            }
+            Verdict::Answer(transmit) => return Received::Answer(transmit),
+        }
         let ecn = meta.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8));
         let datagram = BytesMut::from(payload);
         match self.endpoint.handle(instant, meta.addr, meta.dst_ip, ecn, datagram, buffer) {

@@ -66,6 +66,13 @@ impl ShardCidGenerator {
     }
 }
 
+impl ShardCidGenerator {
+    /// Other random bytes.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.rng.fill_bytes(bytes);
+    }
+}
+
 impl ConnectionIdGenerator for ShardCidGenerator {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut bytes = [0; CID_BYTES];

@@ -18,6 +18,7 @@ use super::cid::Generation;
 use super::clock::{Clock, unix_s};
 use super::datagrams::Datagrams;
 use super::driver::{Driver, Kept};
+use super::gate::Gate;
 use super::generations::{Generations, Place};
 use super::hub::{Hub, HubParts};
 use super::keys::QuicKeys;
@@ -246,6 +247,7 @@ impl ShardThread {
                 let _ = catch_unwind(AssertUnwindSafe(|| driver.abandon(handle)));
             }
             let _ = catch_unwind(AssertUnwindSafe(|| driver.hub.abandon_websockets()));
+            self.config.guard.shard_lost(self.id);
             kept = driver.into_kept();
             self.restart_bus(&mut kept.port);
             kept.lobby.clear();
@@ -284,6 +286,12 @@ impl ShardThread {
         let mut core =
             Shard::new(settings.core((self.id, shards, self.config.lineage.generation.0)), seed, now);
         core.set_unix_time(now, unix_s());
+        let gate = Gate::new(
+            Box::new(self.config.lineage.keys.token_key()),
+            Arc::clone(&self.server.crypto),
+            (self.config.lineage.generation, self.id.0, shards),
+            settings.limit_rates,
+        );
         Ok(Hub::new(HubParts {
             clock: self.clock,
             endpoint: Endpoint::new(
@@ -295,6 +303,7 @@ impl ShardThread {
             core,
             policy: Arc::clone(&settings.policy),
             guard: Arc::clone(&self.config.guard),
+            gate: gate.map_err(io::Error::other)?,
             bus,
             lobby,
             admission: settings.admission(shards),

@@ -18,6 +18,7 @@ use super::admission::Admission;
 use super::bus::BusPort;
 use super::clock::Clock;
 use super::connection::{Conn, Due, H3_NO_ERROR, Phase};
+use super::gate::Gate;
 use super::h3;
 use super::line::Line;
 use super::pipe::Lobby;
@@ -44,6 +45,8 @@ pub struct Hub {
     pub(super) core: Shard,
     pub(super) policy: Arc<h3::Policy>,
     pub(super) guard: Arc<Guard>,
+    /// First packets in a flood.
+    pub(super) gate: Gate,
     pub(super) admission: Admission,
     /// To and from the other shards.
     pub(super) bus: BusPort,
@@ -86,6 +89,8 @@ pub struct HubParts {
     pub policy: Arc<h3::Policy>,
     /// Who keeps account of addresses.
     pub guard: Arc<Guard>,
+    /// Judges first packets in a flood.
+    pub gate: Gate,
     /// The other shards.
     pub bus: BusPort,
     /// Where WebSockets come from.
@@ -101,8 +106,19 @@ pub struct HubParts {
 impl Hub {
     /// An empty shard.
     pub fn new(parts: HubParts) -> Self {
-        let HubParts { clock, endpoint, core, policy, guard, bus, lobby, admission, buffer_cap, forget_ms } =
-            parts;
+        let HubParts {
+            clock,
+            endpoint,
+            core,
+            policy,
+            guard,
+            gate,
+            bus,
+            lobby,
+            admission,
+            buffer_cap,
+            forget_ms,
+        } = parts;
         let (_, now) = clock.now();
         Self {
             clock,
@@ -113,6 +129,7 @@ impl Hub {
             core,
             policy,
             guard,
+            gate,
             bus,
             admission,
             wheel: Wheel::new(now),
@@ -361,30 +378,6 @@ impl Hub {
                 conn.quic.handle_event(answer);
             }
         }
-    }
-
-    pub(super) fn forget(&mut self, handle: u32) {
-        self.account_forgotten(handle);
-        self.count_packets(handle);
-        let Some(conn) = self.conns[handle as usize].take() else { return };
-        conn.line.tell("forgotten", None);
-        self.open -= 1;
-        self.vacated.note();
-        self.half_open -= usize::from(conn.half_open);
-        self.totals[Total::HandshakesFailed] += u64::from(conn.half_open);
-        self.wheel.cancel(handle);
-        debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
-    }
-
-    /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.
-    pub fn begin_covering(&mut self) {
-        self.vacated.begin();
-    }
-
-    /// Goes on with it, a few slots a turn. Returns whether there is more to do.
-    pub fn cover_vacated(&mut self, instant: Instant) -> bool {
-        let vacant = self.conns.len() - self.open;
-        self.vacated.cover(&mut self.endpoint, vacant, instant)
     }
 
     /// The next moment at which something is due.

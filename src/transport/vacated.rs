@@ -23,6 +23,7 @@ use quinn_proto::{
     ClientConfig, ConnectError, ConnectionHandle, ConnectionId, Endpoint, EndpointEvent, Side, TransportError,
 };
 
+use super::hub::Hub;
 use crate::limits;
 
 /// Nowhere: TEST-NET-1 (RFC 5737) and the discard port.
@@ -221,6 +222,32 @@ impl PacketKey for Nobody {
 
     fn integrity_limit(&self) -> u64 {
         u64::MAX
+    }
+}
+
+impl Hub {
+    pub(super) fn forget(&mut self, handle: u32) {
+        self.account_forgotten(handle);
+        self.count_packets(handle);
+        let Some(conn) = self.conns[handle as usize].take() else { return };
+        conn.line.tell("forgotten", None);
+        self.open -= 1;
+        self.vacated.note();
+        self.half_open -= usize::from(conn.half_open);
+        self.totals[Total::HandshakesFailed] += u64::from(conn.half_open);
+        self.wheel.cancel(handle);
+        debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
+    }
+
+    /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.
+    pub fn begin_covering(&mut self) {
+        self.vacated.begin();
+    }
+
+    /// Goes on with it, a few slots a turn. Returns whether there is more to do.
+    pub fn cover_vacated(&mut self, instant: Instant) -> bool {
+        let vacant = self.conns.len() - self.open;
+        self.vacated.cover(&mut self.endpoint, vacant, instant)
     }
 }
 
