@@ -14,7 +14,6 @@ use super::docket::Docket;
 use super::ledger::{Ledger, Sentence};
 use super::mark::Marker;
 use super::table::{Allowance, Kind, Table};
-use super::tally::Tally;
 use super::ticket::Ticket;
 use super::work::Work;
 use crate::core::io::{CloseCode, Mark, ShardId, Time};
@@ -25,6 +24,7 @@ use crate::core::reports::{Accusation, CaseCode};
 use crate::limits::{
     self, MIN_PLACES, MOST_WORK_BITS, PLACES_PER_SESSION, REPORT_FADES_MS, REPORTS_END, WORK_BITS,
 };
+use crate::ops::Total;
 use crate::transport::clock::Clock;
 
 /// What a guard is told once.
@@ -39,6 +39,9 @@ pub struct GuardConfig {
     /// Sessions at once, over all shards.
     pub max_sessions: u32,
 }
+
+/// With what a channel is closed, and the reason that its client is told.
+type Refusal = (CloseCode, Bytes);
 
 /// When newcomers have to prove work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -68,7 +71,6 @@ pub struct Guard {
     asking: AtomicU8,
     pub(super) ledger: Ledger,
     pub(super) docket: Docket,
-    pub(super) tally: Tally,
     /// Pages swept in this round, and places that were kept in it.
     swept: AtomicUsize,
     kept: AtomicUsize,
@@ -93,7 +95,6 @@ impl Guard {
             asking: AtomicU8::new(Asking::Auto as u8),
             ledger: Ledger::default(),
             docket: Docket::default(),
-            tally: Tally::default(),
             swept: AtomicUsize::new(usize::MAX),
             kept: AtomicUsize::new(0),
             given: AtomicU64::new(0),
@@ -111,11 +112,6 @@ impl Guard {
     /// The clock of the process.
     pub fn clock(&self) -> Clock {
         self.clock
-    }
-
-    /// What happened since the start.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     /// What an address and a site may do, where that is limited.
@@ -169,33 +165,32 @@ impl Guard {
         Mark(self.marking.near(address))
     }
 
-    /// Why somebody who says HELLO may not begin a session, if they may not.
-    pub(super) fn refusal(&self, now: Time, ticket: &Ticket, hello: &[u8]) -> Option<(CloseCode, Bytes)> {
+    /// Why somebody who says HELLO may not begin a session, if they may not; and as what that counts, if it does.
+    pub(super) fn judge(&self, now: Time, ticket: &Ticket, hello: &[u8]) -> (Option<Refusal>, Option<Total>) {
         let sentence = self.ledger.look(now, ticket.mark);
         if let Some(sentence) = sentence.filter(|sentence| sentence.barred_ms(now) > 0) {
-            self.tally.barred.add(1);
-            return Some((CloseCode::Banned, reason_of(now, &sentence)));
+            let refusal = (CloseCode::Banned, reason_of(now, &sentence));
+            return (Some(refusal), Some(Total::RefusedBarred));
         }
         if ticket.come_again_ms > 0 {
-            self.tally.crowded.add(1);
             let reason = reply::close_reason("too many from your network", ticket.come_again_ms.into());
-            return Some((CloseCode::TooMany, reason));
+            return (Some((CloseCode::TooMany, reason)), Some(Total::RefusedCrowded));
         }
         let least_bits = sentence.map_or(0, |sentence| bits_for(sentence.offences));
         match self.prove(now, least_bits, hello) {
-            Ok(()) => None,
+            Ok(proven) => (None, proven.then_some(Total::WorkProven)),
             Err(challenge) => {
-                self.tally.challenged.add(1);
-                Some((CloseCode::TooMany, reply::work_reason(&challenge)))
+                let refusal = (CloseCode::TooMany, reply::work_reason(&challenge));
+                (Some(refusal), Some(Total::RefusedWork))
             }
         }
     }
 
-    /// Whether a newcomer may begin without proof, or has proven enough; else what to prove.
-    fn prove(&self, now: Time, least_bits: u32, hello: &[u8]) -> Result<(), String> {
+    /// Whether a newcomer has proven work, if they may begin; else what to prove.
+    fn prove(&self, now: Time, least_bits: u32, hello: &[u8]) -> Result<bool, String> {
         let asking = self.asking();
         if asking == Asking::Off {
-            return Ok(());
+            return Ok(false);
         }
         let always = if asking == Asking::On { WORK_BITS } else { 0 };
         let needed = |now| self.demand.bits(now).unwrap_or(0).max(always).max(least_bits);
@@ -203,13 +198,12 @@ impl Guard {
             && let Some(work) = Hello::parse(hello).ok().and_then(|hello| hello.work)
             && self.work.take(now, &work, least_bits).is_ok()
         {
-            self.tally.proven.add(1);
-            return Ok(());
+            return Ok(true);
         }
         // Whoever has proven work was counted when they were asked for it.
         self.demand.note(now);
         match needed(now) {
-            0 => Ok(()),
+            0 => Ok(false),
             bits => Err(self.work.challenge(now, bits)),
         }
     }
@@ -244,7 +238,6 @@ impl Guard {
         if !accusation.counted {
             return None;
         }
-        self.tally.reports.add(1);
         let place = ticket.and_then(Ticket::near);
         // Whoever begins a new session after each chat is reported in each of them; that adds up where they come from.
         let weighs = place.is_some_and(|place| {
@@ -256,7 +249,6 @@ impl Guard {
             return None;
         }
         place.inspect(|place| self.table.acquit(*place));
-        self.tally.sentences.add(1);
         Some(self.ledger.offend(now, accusation.mark, accusation.mostly, random_code()?))
     }
 

@@ -58,7 +58,7 @@ fn sessions_beyond_those_that_fit_are_told_when_to_come_again() {
     let (_, now) = guard.clock().now();
     let tickets: Vec<_> = (0..11).map(|_| guard.enter(now, WHERE, 0)).collect();
     let hello = br#"{"v":1}"#;
-    let refusal = |ticket: &Ticket| ticket.visitor(now, hello).refusal.map(|refusal| refusal.0);
+    let refusal = |ticket: &Ticket| ticket.visitor(now, hello).0.refusal.map(|refusal| refusal.0);
     assert_eq!(refusal(&tickets[9]), None);
     assert_eq!(refusal(&tickets[10]), Some(CloseCode::TooMany));
     drop(tickets);
@@ -70,7 +70,7 @@ fn a_flood_of_newcomers_proves_work() {
     let guard = guard(10_000);
     let now = Time(5_000_000);
     let ticket = guard.enter(now, WHERE, 0);
-    let visit = || ticket.visitor(now, br#"{"v":1}"#).refusal;
+    let visit = || ticket.visitor(now, br#"{"v":1}"#).0.refusal;
     let welcome = (0..1_500).take_while(|_| visit().is_none()).count();
     assert_eq!(welcome, 1_000);
     let (code, reason) = *visit().expect("a refusal");

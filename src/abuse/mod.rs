@@ -14,7 +14,6 @@ pub mod mark;
 mod orders;
 pub mod pace;
 pub mod table;
-pub mod tally;
 mod ticket;
 pub mod work;
 

@@ -9,26 +9,28 @@ use super::ledger::Sentence;
 use crate::core::io::Time;
 use crate::core::reports::{CaseCode, Reason};
 use crate::ops::control::duration::words;
+use crate::ops::{Counters, Total};
 
 impl Guard {
     /// Sessions under report, marks, proof of work, and what was refused since the start.
-    pub fn describe(&self, now: Time) -> String {
+    pub fn describe(&self, now: Time, counters: &Counters) -> String {
         let mut text = format!("proof of work: {}\n", self.describe_asking(now));
-        let tally = self.tally();
+        let total = |total| counters.sum(|shard| shard.totals.get(total));
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
             "since the start: {} connections refused, {} newcomers told to come later, {} barred, {} asked for \
-             work, {} have proven it; {} requests refused, channels delayed {} times; {} reports, {} sessions ended",
-            tally.refused.get(),
-            tally.crowded.get(),
-            tally.barred.get(),
-            tally.challenged.get(),
-            tally.proven.get(),
-            tally.limited.get(),
-            tally.delayed.get(),
-            tally.reports.get(),
-            tally.sentences.get(),
+             work, {} have proven it; {} requests refused, channels delayed {} times; {} reports counted, {} \
+             sessions ended",
+            total(Total::RefusedAddress),
+            total(Total::RefusedCrowded),
+            total(Total::RefusedBarred),
+            total(Total::RefusedWork),
+            total(Total::WorkProven),
+            total(Total::RefusedRate),
+            total(Total::Delayed),
+            total(Total::ReportsCounted),
+            total(Total::Sentences),
         );
         let cases = self.docket.all();
         let _ = writeln!(text, "sessions under report: {}", cases.len());
@@ -69,7 +71,6 @@ impl Guard {
         let mark = case.as_ref().map(|case| case.mark).or_else(|| self.ledger.find(now, code));
         let Some(mark) = mark else { return Err(unknown(code)) };
         let fresh = random_code().ok_or("the system has no random numbers")?;
-        self.tally().sentences.add(u64::from(case.is_some()));
         Ok((self.ledger.bar(now, mark, seconds, fresh), case))
     }
 

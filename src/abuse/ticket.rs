@@ -7,6 +7,7 @@ use super::Guard;
 use super::allowances::Reach;
 use super::table::{Kind, PlaceId};
 use crate::core::io::{Mark, Time, Visitor};
+use crate::ops::Total;
 
 /// Counts a session for its prefixes until it is dropped, however that comes about.
 #[derive(Debug)]
@@ -47,9 +48,10 @@ impl Ticket {
         ticket
     }
 
-    /// What the core has to know of a client that says HELLO.
-    pub fn visitor(&self, now: Time, hello: &[u8]) -> Visitor {
-        Visitor { mark: self.mark, refusal: self.guard.refusal(now, self, hello).map(Box::new) }
+    /// What the core has to know of a client that says HELLO, and as what that counts, if it does.
+    pub fn visitor(&self, now: Time, hello: &[u8]) -> (Visitor, Option<Total>) {
+        let (refusal, counts) = self.guard.judge(now, self, hello);
+        (Visitor { mark: self.mark, refusal: refusal.map(Box::new) }, counts)
     }
 
     /// Spends `count` of what both prefixes may do; else when there will be enough, in ms.

@@ -113,20 +113,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "max_sessions",
         about: "Sessions at once. Default 1000000. Each idle one costs about 24 KiB of memory.",
-        apply: |draft, value| {
-            value
-                .integer(1..=u64::from(limits::MAX_SESSIONS))
-                .map(|count| draft.config.max_sessions = count as u32)
-        },
+        apply: |draft, value| value.count(1..=limits::MAX_SESSIONS).map(|n| draft.config.max_sessions = n),
     },
     Setting {
         key: "max_websockets",
         about: "Sessions over WebSocket at once, for people without WebTransport. Default 10000. 0 turns the fallback off. \
                 Each idle one costs about 35 KiB of memory.",
         apply: |draft, value| {
-            value
-                .integer(0..=u64::from(limits::MAX_WEBSOCKETS))
-                .map(|count| draft.config.max_websockets = count as u32)
+            value.count(0..=limits::MAX_WEBSOCKETS).map(|n| draft.config.max_websockets = n)
         },
     },
     Setting {
@@ -142,11 +136,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "retry_above",
         about: "Half-open handshakes above which a client has to prove its address. Default 1000. \
                 Costs new clients one round trip while it lasts.",
-        apply: |draft, value| {
-            value
-                .integer(0..=u64::from(limits::MAX_RETRY_ABOVE))
-                .map(|count| draft.config.retry_above = count as u32)
-        },
+        apply: |draft, value| value.count(0..=limits::MAX_RETRY_ABOVE).map(|n| draft.config.retry_above = n),
     },
     Setting {
         key: "people_per_address",
@@ -155,20 +145,14 @@ pub const SETTINGS: &[Setting] = &[
                 offices and phone networks, more lets one attacker do more.",
         apply: |draft, value| {
             let people = limits::MIN_PEOPLE_PER_ADDRESS..=limits::MAX_PEOPLE_PER_ADDRESS;
-            value
-                .integer(u64::from(*people.start())..=u64::from(*people.end()))
-                .map(|people| draft.config.people_per_address = people as u32)
+            value.count(people).map(|people| draft.config.people_per_address = people)
         },
     },
     Setting {
         key: "work_above",
         about: "Newcomers a second above which each has to prove work. Default 1000, 0 for never. In production \
                 alone. Costs a newcomer about a second of computing while it lasts.",
-        apply: |draft, value| {
-            value
-                .integer(0..=u64::from(limits::MAX_WORK_ABOVE))
-                .map(|count| draft.config.work_above = count as u32)
-        },
+        apply: |draft, value| value.count(0..=limits::MAX_WORK_ABOVE).map(|n| draft.config.work_above = n),
     },
     Setting {
         key: "shard_buffer_mib",

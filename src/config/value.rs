@@ -78,6 +78,11 @@ impl fmt::Display for LogLevel {
 }
 
 impl Value {
+    /// How many, within `range`.
+    pub(super) fn count(&self, range: RangeInclusive<u32>) -> Result<u32, String> {
+        self.integer((*range.start()).into()..=(*range.end()).into()).map(|number| number as u32)
+    }
+
     /// A whole number within `range`.
     pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, String> {
         let allowed = format!("allowed is {} to {}", range.start(), range.end());

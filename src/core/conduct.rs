@@ -110,14 +110,17 @@ impl Shard {
         Ok(())
     }
 
-    /// The driver did not pass on what a client asked for, because too much comes from where it is.
-    pub(super) fn limited(&mut self, now: Time, link: LinkId, retry_after_ms: u64) {
+    /// A frame for the server that the driver did not pass on, because too much comes from where its client is: the client is told
+    /// when to ask again.
+    pub fn handle_limited(&mut self, now: Time, link: LinkId, retry_after_ms: u64) {
         let Some(state) = self.link(link) else { return };
         if state.session.is_none() && matches!(state.kind, LinkKind::Here) {
-            return self.accuse(now, link, "the first frame has to be HELLO");
+            self.accuse(now, link, "the first frame has to be HELLO");
+        } else {
+            self.counts.rate_limited += 1;
+            self.outputs.push_back(Output::Send { link, frame: reply::rate_limited(retry_after_ms) });
         }
-        self.counts.rate_limited += 1;
-        self.outputs.push_back(Output::Send { link, frame: reply::rate_limited(retry_after_ms) });
+        self.read_inbox(now);
     }
 
     /// The stranger of the current chat, or of the last one if it has just ended.

@@ -57,8 +57,6 @@ pub struct Counts {
     pub rate_limited: u64,
     /// Refused because an operator has paused it: FINDs, waits that ended by it, newcomers.
     pub refused_paused: u64,
-    /// Newcomers refused because of where they come from.
-    pub refused_visitors: u64,
     /// Sessions refused because the shard was full.
     pub refused_full: u64,
     /// Sessions that the server closed, by close code.

@@ -89,13 +89,19 @@ impl Shard {
         link
     }
 
+    /// What the driver knows about a channel's client. Before its HELLO is handled; else the client is from nowhere and let in.
+    pub fn introduce(&mut self, link: LinkId, visitor: Visitor) {
+        if let Some(state) = self.link_mut(link) {
+            state.visitor = visitor;
+        }
+    }
+
     /// Closes the channel of a client that may not begin a session; whether it did.
     pub(super) fn refuse_visitor(&mut self, link: LinkId) -> bool {
         let Some(refusal) = self.link_mut(link).and_then(|link| link.visitor.refusal.take()) else {
             return false;
         };
         let (code, reason) = *refusal;
-        self.counts.refused_visitors += 1;
         self.close(link, code, reason);
         true
     }

@@ -23,7 +23,7 @@ use super::drain::Drain;
 use super::frame::{ControlKind, FrameFault};
 use super::ice::IceConfig;
 use super::interests::{Interner, Keyed};
-use super::io::{LinkId, Output, RelayFrame, Relayed, ShardId, Time, Visitor};
+use super::io::{LinkId, Output, RelayFrame, Relayed, ShardId, Time};
 use super::latencies::Latencies;
 use super::links::{Link, LinkKind};
 use super::pages::Slots;
@@ -143,20 +143,6 @@ impl Shard {
     /// full its close is the next output.
     pub fn handle_open(&mut self, now: Time) -> LinkId {
         self.open(now)
-    }
-
-    /// What the driver knows about a channel's client. Before its HELLO is handled; else the client is from nowhere and let in.
-    pub fn introduce(&mut self, link: LinkId, visitor: Visitor) {
-        if let Some(state) = self.link_mut(link) {
-            state.visitor = visitor;
-        }
-    }
-
-    /// A frame for the server that the driver did not pass on, because too much comes from where its client is: the client is told
-    /// when to ask again.
-    pub fn handle_limited(&mut self, now: Time, link: LinkId, retry_after_ms: u64) {
-        self.limited(now, link, retry_after_ms);
-        self.read_inbox(now);
     }
 
     /// A complete frame for the server.

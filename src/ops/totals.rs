@@ -36,11 +36,21 @@ pub enum Total {
     RefusedConnections,
     /// Connections refused: they come from where the operator does not serve.
     RefusedUnserved,
+    /// First packets forgotten: a flood, of addresses that are not proven.
+    RefusedFlood,
+    /// Connections refused: very many came from one address.
+    RefusedAddress,
+    /// Newcomers refused: too many come from where they are, or are there.
+    RefusedCrowded,
+    /// Newcomers refused: people of their address were reported too often.
+    RefusedBarred,
+    /// Newcomers who were asked to prove work first.
+    RefusedWork,
     /// Sessions refused: the shard is full.
     RefusedFull,
     /// Searches and newcomers refused: the operator has paused them.
     RefusedPaused,
-    /// Requests refused: a session asks too often.
+    /// Requests refused: a session asks too often, or its address does.
     RefusedRate,
     /// Sessions that the server closed, by close code.
     ClosedDone,
@@ -60,6 +70,10 @@ pub enum Total {
     ClosedInternal,
     /// See [`Total::ClosedDone`].
     ClosedFull,
+    /// Newcomers who have proven work.
+    WorkProven,
+    /// Times that a channel was not read for a while because it, or its address, sent too much.
+    Delayed,
     /// Connections closed to stay under the cap of all buffers, or for what they made the server hold.
     Shed,
     /// QUIC packets sent.
@@ -76,6 +90,10 @@ pub enum Total {
     ChatsBroken,
     /// Reports of strangers.
     Reports,
+    /// Reports that were not the second of one address.
+    ReportsCounted,
+    /// Sessions ended by reports or by the operator.
+    Sentences,
     /// TURN credentials made.
     TurnCredentials,
 }

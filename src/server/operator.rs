@@ -176,7 +176,7 @@ impl Obey for Operator {
                 Ok(format!("connections {} written down", if was_on { "are no more" } else { "were not" }))
             }
             Order::Debug { span_s, off: false } => debug(span_s),
-            Order::Reports => Ok(self.guard.describe(self.guard.clock().now().1)),
+            Order::Reports => Ok(self.guard.describe(self.guard.clock().now().1, &self.counters)),
             Order::Ban { code, span_s } => self.ban(&code, span_s),
             Order::Unban { code } => self.guard.unban(&code),
             Order::Pow { when } => Ok(self.pow(when)),

@@ -105,7 +105,7 @@ impl Hub {
         let address = incoming.remote_address().ip();
         let refused = self.guard.refuses(now, address);
         if refused && proven {
-            self.guard.tally().refused.add(1);
+            self.totals[Total::RefusedAddress] += 1;
             tell_refused("refused: too many from its address");
             return Some(self.endpoint.refuse(incoming, buffer));
         }

@@ -68,7 +68,7 @@ impl Hub {
                 Ok(None) => return,
                 Ok(Some(Frame::Relay(frame))) => {
                     if line.pass(now, frame.bytes.len()) {
-                        self.guard.tally().delayed.add(1);
+                        self.totals[Total::Delayed] += 1;
                     }
                     let relayed = self.core.handle_relay(now, link, frame);
                     self.apply(now);

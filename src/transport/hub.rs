@@ -30,7 +30,7 @@ use crate::core::io::{ShardId, Time};
 use crate::core::shard::Shard;
 use crate::core::wheel::Wheel;
 use crate::limits;
-use crate::ops::{Total, Totals};
+use crate::ops::Totals;
 
 /// One shard's connections and core.
 pub struct Hub {

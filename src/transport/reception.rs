@@ -12,6 +12,7 @@ use crate::core::frame::ControlKind;
 use crate::core::io::{CloseCode, LinkId, ShardId, Time};
 use crate::core::pairing::Address;
 use crate::core::reports::Accusation;
+use crate::ops::Total;
 
 impl Hub {
     /// A connection's address is proven, by Retry or by a whole handshake: it counts.
@@ -43,7 +44,10 @@ impl Hub {
         let Some(ticket) = self.line(handle).and_then(|line| line.ticket.as_ref()) else { return };
         let limited = match kind {
             ControlKind::Hello => {
-                let visitor = ticket.visitor(now, payload);
+                let (visitor, counts) = ticket.visitor(now, payload);
+                if let Some(total) = counts {
+                    self.totals[total] += 1;
+                }
                 self.core.introduce(link, visitor);
                 Ok(())
             }
@@ -54,7 +58,6 @@ impl Hub {
         match limited {
             Ok(()) => self.core.handle_control(now, link, kind, payload),
             Err(retry_after_ms) => {
-                self.guard.tally().limited.add(1);
                 // Whoever wants to get away from a stranger does, although the report does not count.
                 if kind == ControlKind::Report {
                     self.core.handle_control(now, link, ControlKind::Block, b"");
@@ -70,7 +73,10 @@ impl Hub {
         let guard = std::sync::Arc::clone(&self.guard);
         let handle = accusation.link.and_then(|link| self.links.get(link.0 as usize)).copied();
         let ticket = handle.and_then(|handle| self.line(handle)?.ticket.as_ref());
-        if let Some(sentence) = guard.accused(now, accusation, ticket) {
+        let sentence = guard.accused(now, accusation, ticket);
+        self.totals[Total::ReportsCounted] += u64::from(accusation.counted);
+        if let Some(sentence) = sentence {
+            self.totals[Total::Sentences] += 1;
             // What it leads to is applied with the outputs among which the accusation was.
             self.core.handle_sentence(now, accusation.who, CloseCode::Banned, reason_of(now, &sentence));
         }
@@ -78,6 +84,7 @@ impl Hub {
 
     /// Ends a session that is no longer wanted.
     pub fn end_for_good(&mut self, now: Time, who: Address, reason: Bytes) {
+        self.totals[Total::Sentences] += 1;
         self.core.handle_sentence(now, who, CloseCode::Banned, reason);
         self.apply(now);
     }

@@ -25,6 +25,7 @@ use quinn_proto::{
 
 use super::hub::Hub;
 use crate::limits;
+use crate::ops::Total;
 
 /// Nowhere: TEST-NET-1 (RFC 5737) and the discard port.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);

@@ -141,10 +141,15 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "anoncam_refused_total",
         kind: COUNTER,
-        help: "Connections, sessions and requests turned away.",
+        help: "First packets, connections, sessions and requests turned away.",
         series: &[
             (Some(("reason", "connections")), total!(RefusedConnections)),
             (Some(("reason", "unserved")), total!(RefusedUnserved)),
+            (Some(("reason", "flood")), total!(RefusedFlood)),
+            (Some(("reason", "address")), total!(RefusedAddress)),
+            (Some(("reason", "crowded")), total!(RefusedCrowded)),
+            (Some(("reason", "barred")), total!(RefusedBarred)),
+            (Some(("reason", "work")), total!(RefusedWork)),
             (Some(("reason", "full")), total!(RefusedFull)),
             (Some(("reason", "paused")), total!(RefusedPaused)),
             (Some(("reason", "rate")), total!(RefusedRate)),
@@ -167,6 +172,18 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        name: "anoncam_work_proven_total",
+        kind: COUNTER,
+        help: "Newcomers who have proven work.",
+        series: &[(None, total!(WorkProven))],
+    },
+    Family {
+        name: "anoncam_delayed_total",
+        kind: COUNTER,
+        help: "Times a channel was read later because it, or its address, sent too much.",
+        series: &[(None, total!(Delayed))],
+    },
+    Family {
         name: "anoncam_shed_total",
         kind: COUNTER,
         help: "Connections closed because of what they made the server hold.",
@@ -177,6 +194,18 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: COUNTER,
         help: "Reports of strangers.",
         series: &[(None, total!(Reports))],
+    },
+    Family {
+        name: "anoncam_reports_counted_total",
+        kind: COUNTER,
+        help: "Reports of strangers that were not the second from one address.",
+        series: &[(None, total!(ReportsCounted))],
+    },
+    Family {
+        name: "anoncam_sentences_total",
+        kind: COUNTER,
+        help: "Sessions ended by reports or by the operator.",
+        series: &[(None, total!(Sentences))],
     },
     Family {
         name: "anoncam_packets_sent_total",
