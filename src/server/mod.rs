@@ -12,7 +12,7 @@ mod upgrade;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -69,13 +69,7 @@ impl Server {
     /// Gets together what it needs, with what was opened for it or left by an older process, whose sockets it does not read
     /// before it serves.
     pub fn prepare(config: Config, mut given: Given) -> Result<Prepared, StartError> {
-        let certificates = Arc::new(match &config.certificate {
-            Some(files) if config.acme.is_some() => {
-                CertificateStore::from_files_to_come(files, SystemTime::now())?
-            }
-            Some(files) => CertificateStore::from_files(files)?,
-            None => CertificateStore::inherited(given.certificates(), SystemTime::now())?,
-        });
+        let certificates = Arc::new(given.certificates(&config)?);
         let counters = Arc::new(Counters::new(config.shards, config.max_sessions));
         let mut listening = Listening::default();
         let site = given.site(&config.site)?;

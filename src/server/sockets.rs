@@ -8,13 +8,14 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use super::StartError;
 use crate::config::{Addresses, Config};
 use crate::ops::activation;
 use crate::ops::control::ControlSocket;
 use crate::site::SiteSockets;
-use crate::tls::SelfMadeParts;
+use crate::tls::{CertificateStore, SelfMadeParts};
 use crate::transport::engine::Lineage;
 use crate::transport::socket;
 use crate::upgrade::{ControlEstate, Estate};
@@ -95,12 +96,18 @@ impl Given {
         socket.map(Some).map_err(|error| StartError::Control(path.clone(), error))
     }
 
-    /// Certificates that pages may know, oldest first.
-    pub(super) fn certificates(&mut self) -> Vec<SelfMadeParts> {
-        self.inherited
-            .as_mut()
-            .map(|inherited| std::mem::take(&mut inherited.certificates))
-            .unwrap_or_default()
+    /// The certificates: from files, or those that pages may know from an older process, or one made now.
+    pub(super) fn certificates(&mut self, config: &Config) -> Result<CertificateStore, StartError> {
+        let now = SystemTime::now();
+        Ok(match &config.certificate {
+            Some(files) if config.acme.is_some() => CertificateStore::from_files_to_come(files, now)?,
+            Some(files) => CertificateStore::from_files(files)?,
+            None => {
+                let inherited = self.inherited.as_mut();
+                let known = inherited.map(|inherited| std::mem::take(&mut inherited.certificates));
+                CertificateStore::inherited(known.unwrap_or_default(), now)?
+            }
+        })
     }
 
     /// The UDP sockets, one a shard for the first address, then for the next, and where they come from.
