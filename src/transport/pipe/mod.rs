@@ -144,18 +144,29 @@ pub fn connect(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abuse::GuardConfig;
     use crate::limits::{PIPE_DOWN_SLOTS, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+    use crate::privacy::PeerAddress;
+    use crate::transport::clock::Clock;
 
     fn opened(lobby: &mut Lobby) -> ShardEnd {
         match lobby.receive() {
-            Some(Event::Opened(end)) => *end,
+            Some(Event::Opened(end, _)) => *end,
             _ => panic!("somebody has connected"),
         }
     }
 
+    fn client() -> PeerAddress {
+        PeerAddress::new(std::net::Ipv4Addr::LOCALHOST.into())
+    }
+
     fn world(most: usize) -> (Doors, Listener, Lobby) {
         let mailboxes: Arc<[Mailbox]> = Arc::new([Mailbox::default()]);
-        let (doors, mut listeners, mut lobbies) = connect(&mailboxes, most).expect("a pair of sockets");
+        let config =
+            GuardConfig { limit_addresses: false, people_per_address: 1, work_above: 0, max_sessions: 1 };
+        let guard = Arc::new(Guard::new(Clock::start(), config).expect("random numbers"));
+        let (doors, mut listeners, mut lobbies) =
+            connect(&mailboxes, most, &guard).expect("a pair of sockets");
         (doors, listeners.remove(0), lobbies.remove(0))
     }
 
@@ -163,7 +174,7 @@ mod tests {
     #[test]
     fn a_site_that_does_not_run_holds_up_no_shard() {
         let (doors, _listener, mut lobby) = world(8);
-        let sides: Vec<_> = (0..8).map(|_| doors.open().expect("a place")).collect();
+        let sides: Vec<_> = (0..8).map(|_| doors.open(&client()).expect("a place")).collect();
         let mut ends: Vec<_> = (0..8).map(|_| opened(&mut lobby)).collect();
         for _ in 0..1_000 {
             for end in &mut ends {
@@ -185,8 +196,8 @@ mod tests {
     fn bytes_arrive_in_order_both_ways_and_no_more_of_them_than_the_windows_allow() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (doors, listener, mut lobby) = world(1);
-        let (mut up, mut down) = doors.open().expect("a place");
-        assert!(doors.open().is_none(), "all places are taken");
+        let (mut up, mut down) = doors.open(&client()).expect("a place");
+        assert!(doors.open(&client()).is_none(), "all places are taken");
         let mut end = opened(&mut lobby);
         runtime.block_on(async {
             tokio::spawn(listener.run());
