@@ -46,6 +46,21 @@ fn the_core_stands_its_seeds() {
 }
 
 #[test]
+fn the_configuration_stands_its_seeds() {
+    replay("configuration", harness::configuration::run);
+}
+
+#[test]
+fn messages_and_proofs_of_work_stand_their_seeds() {
+    replay("messages", harness::messages::run);
+}
+
+#[test]
+fn orders_of_the_control_socket_stand_their_seeds() {
+    replay("orders", harness::orders::run);
+}
+
+#[test]
 fn a_seed_leads_through_a_whole_session() {
     let seed = include_bytes!("../fuzz/seeds/h3_session/a-whole-session");
     let seen = harness::h3_session::seen(seed).join(" ");

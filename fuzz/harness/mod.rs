@@ -3,9 +3,12 @@
 #![allow(dead_code)] // Each target uses one of these.
 
 pub mod capsule;
+pub mod configuration;
 pub mod core_shard;
 pub mod frame_decoder;
 pub mod h3_session;
+pub mod messages;
+pub mod orders;
 pub mod qpack;
 
 /// The input, taken from the front. At its end it gives zeros.

@@ -107,4 +107,5 @@ async def main(site):
             print(f"ok  {story.__name__}: {One.__name__}, {Other.__name__}", flush=True)
 
 
-asyncio.run(main(sys.argv[1].rstrip("/")))
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1].rstrip("/")))
