@@ -19,3 +19,4 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 "$python" tests/interop/test_chat.py "$site"
+"$python" tests/interop/test_hostile.py "$site"

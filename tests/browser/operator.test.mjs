@@ -1,4 +1,4 @@
-// What an operator says and does is seen on the page: a message, a pause of one mode, of newcomers, and their end.
+// What an operator says and does is seen on the page: a message, a pause of one mode, of newcomers, and their end; and proof of work.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -74,4 +74,16 @@ test('newcomers are paused: who is in goes on, who comes is told', async () => {
   await cleo.problem('paused');
   await talk(ann, ben, 'still here');
   await clean(ann, ben, cleo);
+});
+
+test('proof of work is asked for: pages solve it by themselves, and people meet', async () => {
+  await order('pow', 'on');
+  const [ann, ben] = [await world.inChromium('Ann'), await world.inChromium('Ben')];
+  await ann.startText();
+  await ben.startText();
+  await talk(ann, ben);
+  const { stdout } = await order('reports');
+  assert.match(stdout, /[2-9] asked for work, [2-9] have proven it/);
+  await order('pow', 'auto');
+  await clean(ann, ben);
 });
