@@ -1,33 +1,57 @@
 #!/usr/bin/env bash
-# Instructions of each operation of the waiting room at 1,000 / 100,000 / 5,000,000 waiting (needs valgrind).
-# They have to be flat: no more than 10 % between the smallest and the largest crowd.
+# Instructions of the core's operations, counted by valgrind: they compare across machines and however busy one is.
+#
+#     benches/callgrind.sh            frames, pairing, relay, hand-off; and the waiting room at 1,000 / 100,000 / 5,000,000 waiting
+#     benches/callgrind.sh --quick    the waiting room at 1,000 and 10,000 only
+#
+# The counts of the waiting room have to be flat: no more than 10 % between the smallest and the largest crowd, or the exit
+# status is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-binary=$(cargo bench --bench room --no-run --message-format=json 2>/dev/null |
-    grep -o '"executable":"[^"]*/room-[^"]*"' | tail -1 | cut -d'"' -f4)
+crowds=(1000 100000 5000000)
+[ "${1:-}" = --quick ] && crowds=(1000 10000)
 out=$(mktemp -d)
 trap 'rm -r "$out"' EXIT
-operations=20000
-printf '%-44s' 'instructions a call, at so many waiting:'
-for waiting in 1000 100000 5000000; do
-    printf '%12s' "$waiting"
-    # Filling the room is not collected; only what runs inside the measured functions is.
-    WAITING=$waiting valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*operation_*' \
-        --callgrind-out-file="$out/$waiting" "$binary" > /dev/null 2>&1
-    callgrind_annotate --inclusive=yes "$out/$waiting" > "$out/$waiting.txt" 2>/dev/null
+
+binary() {
+    cargo bench --quiet --bench "$1" --no-run --message-format=json |
+        grep -o "\"executable\":\"[^\"]*/$1-[^\"]*\"" | tail -1 | cut -d'"' -f4
+}
+
+# count BINARY CALLS > lines of "operation instructions-a-call"; what prepares an operation is not collected
+count() {
+    valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*operation_*' \
+        --callgrind-out-file="$out/counts" "$1" > /dev/null 2>&1
+    callgrind_annotate --inclusive=yes --threshold=100 "$out/counts" 2>/dev/null | awk -v calls="$2" '
+        match($0, /operation_[a-z_0-9]+/) {
+            name = substr($0, RSTART + 10, RLENGTH - 10)
+            gsub(",", "", $1)
+            if (!(name in seen)) { seen[name] = 1; printf "%s %d\n", name, $1 / calls }
+        }'
+}
+
+command -v valgrind > /dev/null || { echo "callgrind.sh needs valgrind" >&2; exit 2; }
+core=$(binary instructions)
+room=$(binary room)
+printf '%-34s%12s\n' 'instructions a call' ''
+count "$core" 1000 | sort | while read -r name each; do
+    printf '%-34s%12s\n' "${name//_/ }" "$each"
 done
+
+for waiting in "${crowds[@]}"; do
+    WAITING=$waiting count "$room" 20000 | sort > "$out/$waiting"
+done
+printf '\n%-34s' 'the waiting room, at so many waiting'
+printf '%12s' "${crowds[@]}"
 echo
 flat=0
-for name in join_leave_plain join_leave_picky search_in_vain pair find return_plain return_picky; do
-    printf '%-44s' "$name"
-    first=
-    for waiting in 1000 100000 5000000; do
-        total=$(grep "operation_$name" "$out/$waiting.txt" | head -1 | awk '{ gsub(",", "", $1); print $1 }')
-        each=$((total / operations))
+while read -r name first; do
+    printf '%-34s' "${name//_/ }"
+    for waiting in "${crowds[@]}"; do
+        each=$(awk -v name="$name" '$1 == name { print $2 }' "$out/$waiting")
         printf '%12s' "$each"
-        first=${first:-$each}
         [ "$each" -le $((first * 110 / 100)) ] || flat=1
     done
     echo
-done
+done < "$out/${crowds[0]}"
 exit $flat

@@ -2,49 +2,18 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "support/shards.rs"]
+mod shards;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anoncam::core::bus::BusMessage;
 use anoncam::core::frame::{ControlKind, Frame, FrameDecoder, SIGNAL, TEXT, encode_relay};
 use anoncam::core::interests::Keyed;
-use anoncam::core::io::{ChatId, LinkId, Output, RelayFrame, Relayed, ShardId, Time};
-use anoncam::core::pairing::{Address, Mode, PersonId, Seeker, SessionId};
-use anoncam::core::shard::{Shard, ShardConfig};
+use anoncam::core::io::{ChatId, LinkId, RelayFrame, Time};
 use anoncam::core::waiting::Room;
-use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-
-const FIND: &[u8] = br#"{"n":1,"mode":"text"}"#;
-
-fn seeker(number: u64) -> Seeker {
-    Seeker {
-        who: Address { shard: ShardId(0), session: SessionId(number as u32), person: PersonId(number + 1) },
-        since: Time(0),
-        mode: Mode::Text,
-        strict: false,
-        claimed: false,
-        wants: None,
-        known: None,
-    }
-}
-
-fn shard(id: u16, shards: u16) -> Shard {
-    let config = ShardConfig { id: ShardId(id), shards, limit_rates: false, ..ShardConfig::default() };
-    Shard::new(config, [id as u8 + 1; 32], Time(0))
-}
-
-fn greeted(shard: &mut Shard, now: Time) -> LinkId {
-    let link = shard.handle_open(now);
-    shard.handle_control(now, link, ControlKind::Hello, br#"{"v":1}"#);
-    while shard.poll_output().is_some() {}
-    link
-}
-
-fn number(frame: &Bytes) -> Option<ChatId> {
-    let json: serde_json::Value = serde_json::from_slice(&frame[4..]).ok()?;
-    (frame[0] == 0x43).then(|| ChatId(json["chat"].as_u64().unwrap() as u32))
-}
+use shards::{FIND, chat, greeted, pair_across, part, relay_here, seeker, shard};
 
 fn decoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
@@ -70,24 +39,10 @@ fn decoding(criterion: &mut Criterion) {
 
 fn relaying(criterion: &mut Criterion) {
     let mut shard = shard(0, 1);
-    let (a, b) = (greeted(&mut shard, Time(0)), greeted(&mut shard, Time(0)));
-    let mut chat = ChatId(0);
-    for link in [a, b] {
-        shard.handle_control(Time(0), link, ControlKind::Find, FIND);
-    }
-    while let Some(output) = shard.poll_output() {
-        if let Output::Send { frame, .. } = output {
-            chat = number(&frame).unwrap_or(chat);
-        }
-    }
+    let (from, _, chat) = chat(&mut shard);
     let bytes = encode_relay(TEXT, chat, &[7; 100]);
     criterion.bench_function("relay here, credit included", |bencher| {
-        bencher.iter(|| {
-            let frame = RelayFrame { chat, bytes: bytes.clone().into() };
-            let relayed = shard.handle_relay(Time(1), a, frame);
-            let Relayed::Here { to, frame } = relayed else { panic!("there is a chat") };
-            shard.handle_flushed(Time(1), to, frame.len());
-        });
+        bencher.iter(|| relay_here(&mut shard, from, chat, &bytes));
     });
     let parsed = Frame::Relay(RelayFrame { chat, bytes: bytes.into() });
     black_box(parsed);
@@ -149,28 +104,6 @@ fn waiting(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Delivers what shards say to each other until they are silent; how often a message was handled.
-fn settle(shards: &mut [Shard; 2], now: Time) -> u64 {
-    let mut handled = 0;
-    let mut letters: Vec<(usize, BusMessage)> = Vec::new();
-    loop {
-        for shard in shards.iter_mut() {
-            while let Some(output) = shard.poll_output() {
-                if let Output::Bus { to, message } = output {
-                    letters.push((to.0 as usize, message));
-                }
-            }
-        }
-        if letters.is_empty() {
-            return handled;
-        }
-        for (to, message) in letters.drain(..) {
-            handled += 1;
-            black_box(shards[to].handle_bus(now, ShardId(1 - to as u16), message));
-        }
-    }
-}
-
 fn across(criterion: &mut Criterion) {
     criterion.bench_function("pair across two shards, from FIND to both MATCHED", |bencher| {
         bencher.iter_custom(|times| {
@@ -179,22 +112,10 @@ fn across(criterion: &mut Criterion) {
             for _ in 0..times {
                 let links = [greeted(&mut shards[0], now), greeted(&mut shards[1], now)];
                 let begun = Instant::now();
-                for (shard, link) in shards.iter_mut().zip(links) {
-                    shard.handle_control(now, link, ControlKind::Find, FIND);
-                }
-                settle(&mut shards, now);
-                now = now.plus_ms(2);
-                for shard in &mut shards {
-                    shard.handle_timeout(now);
-                }
-                settle(&mut shards, now);
+                pair_across(&mut shards, &mut now, links);
                 spent += begun.elapsed();
                 assert_eq!((shards[0].chats(), shards[1].chats()), (1, 1));
-                for (shard, link) in shards.iter_mut().zip(links) {
-                    shard.handle_control(now, link, ControlKind::Leave, b"");
-                    shard.handle_closed(now, link);
-                }
-                settle(&mut shards, now);
+                part(&mut shards, now, links);
             }
             spent
         });

@@ -91,6 +91,9 @@ options! {
     /// Handshakes at a time while sessions are opened
     #[arg(long, help_heading = "Load")]
     in_flight: u64,
+    /// Sessions opened a second beforehand, at most: a server may ask newcomers for proof of work when very many come
+    #[arg(long, help_heading = "Load")]
+    open_rate: f64,
     /// Time after the start of the schedule that is not measured
     #[arg(long, help_heading = "Load")]
     warmup: Span,

@@ -79,6 +79,8 @@ pub struct Settings {
     pub stages: Vec<u64>,
     /// Handshakes at a time.
     pub in_flight: u64,
+    /// Time between two sessions that are opened beforehand, over all threads; 0 for as fast as they come.
+    pub open_every_ns: Nanos,
     /// Not measured.
     pub warmup_ns: Nanos,
     /// Measured.
@@ -125,6 +127,7 @@ impl Settings {
             fresh: options.fresh.unwrap_or(false),
             stages: stages(options),
             in_flight: options.in_flight.unwrap_or(64),
+            open_every_ns: options.open_rate.map_or(0, |rate| (SECOND as f64 / rate.max(1e-3)) as Nanos),
             warmup_ns: nanos(options.warmup, 0.0),
             duration_ns: nanos(options.duration, 10.0),
             hold_ns: nanos(options.hold, 0.0),
@@ -201,6 +204,9 @@ impl Settings {
         }
         if self.size < crate::worker::message::STAMP_BYTES {
             return wrong("--size must be at least 25 bytes: chat number and time stamps");
+        }
+        if self.open_every_ns > 600 * SECOND {
+            return wrong("--open-rate must be above 0");
         }
         if !self.stages.is_sorted() {
             return wrong("--stages must grow from one to the next");

@@ -92,6 +92,8 @@ pub struct Worker {
     next_arrival: Option<Nanos>,
     start: Nanos,
     attempted: u64,
+    /// When the next session may be opened beforehand.
+    next_open: Nanos,
     undecided: u64,
     busy: Nanos,
     woke: Nanos,
@@ -114,6 +116,7 @@ impl Worker {
             next_arrival: None,
             start: 0,
             attempted: 0,
+            next_open: 0,
             undecided: 0,
             busy: 0,
             woke: now(),
@@ -199,7 +202,10 @@ impl Worker {
     fn open_missing(&mut self) {
         let share = share_of(self.shared.target.load(Ordering::Relaxed), self.thread, self.settings.threads);
         let in_flight = share_of(self.settings.in_flight, self.thread, self.settings.threads).max(1);
-        while self.attempted < share && self.undecided < in_flight {
+        let pause = self.settings.open_every_ns * self.settings.threads as Nanos;
+        while self.attempted < share && self.undecided < in_flight && self.next_open <= now() {
+            // What was missed for a while is not made up for in a burst.
+            self.next_open = self.next_open.max(now().saturating_sub(ORDERS_NS)) + pause;
             self.attempted += 1;
             self.open(now(), false);
         }
@@ -279,7 +285,8 @@ impl Worker {
     fn sleep(&mut self) {
         let at = now();
         let mut until = at + ORDERS_NS;
-        for due in [self.next_arrival, self.timers.next()].into_iter().flatten() {
+        let opening = (self.next_open > at).then_some(self.next_open);
+        for due in [self.next_arrival, self.timers.next(), opening].into_iter().flatten() {
             until = until.min(due);
         }
         self.busy += at - self.woke;

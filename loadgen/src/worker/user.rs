@@ -106,7 +106,7 @@ pub enum Did {
     Ready,
     /// MATCHED arrived.
     Matched,
-    /// The stranger ended the chat.
+    /// The stranger ended the chat, or the server refused to look for one.
     Ended,
     /// A relayed frame arrived.
     Frame(Stamp),
@@ -269,6 +269,11 @@ fn handle_frame(
             let code =
                 serde_json::from_slice::<Notice>(payload).map_or("unreadable".into(), |notice| notice.code);
             worker.recorder.failure(&format!("NOTICE {code}"));
+            // It refuses one thing: of somebody who is looking, that.
+            if worker.users.get(session).is_some_and(|user| user.state == State::Looking) {
+                worker.users.set_state(session, State::Idle);
+                scenario.did(worker, session, Did::Ended);
+            }
         }
         // A client ignores unknown server types (docs/PROTOCOL.md section 2).
         _ => {}
@@ -368,8 +373,14 @@ fn in_words(gone: &Gone) -> String {
                 8 => "full",
                 _ => "unknown code",
             };
-            // JSON reasons carry times that differ from one to the next.
-            let plain = if reason.starts_with('{') || reason.is_empty() { "" } else { reason };
+            // JSON reasons carry times and challenges that differ from one to the next.
+            let plain = match reason.as_str() {
+                json if json.starts_with('{') && json.contains("\"work\"") => {
+                    "(it asks for proof of work: come more slowly, --open-rate, or raise its limit)"
+                }
+                json if json.starts_with('{') => "",
+                plain => plain,
+            };
             format!("closed by the server: {code} {name} {plain}").trim_end().to_string()
         }
         Gone::Session(SessionEnd::Protocol(what)) => format!("not the protocol: {what}"),
