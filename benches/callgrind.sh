@@ -33,20 +33,20 @@ count() {
 command -v valgrind > /dev/null || { echo "callgrind.sh needs valgrind" >&2; exit 2; }
 core=$(binary instructions)
 room=$(binary room)
-printf '%-34s%12s\n' 'instructions a call' ''
+printf '%-44s%12s\n' 'instructions a call' ''
 count "$core" 1000 | sort | while read -r name each; do
-    printf '%-34s%12s\n' "${name//_/ }" "$each"
+    printf '%-44s%12s\n' "${name//_/ }" "$each"
 done
 
 for waiting in "${crowds[@]}"; do
     WAITING=$waiting count "$room" 20000 | sort > "$out/$waiting"
 done
-printf '\n%-34s' 'the waiting room, at so many waiting'
+printf '\n%-44s' 'the waiting room, at so many waiting'
 printf '%12s' "${crowds[@]}"
 echo
 flat=0
 while read -r name first; do
-    printf '%-34s' "${name//_/ }"
+    printf '%-44s' "${name//_/ }"
     for waiting in "${crowds[@]}"; do
         each=$(awk -v name="$name" '$1 == name { print $2 }' "$out/$waiting")
         printf '%12s' "$each"

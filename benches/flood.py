@@ -18,8 +18,10 @@ import sys
 import tempfile
 import time
 
-import pairing
-from figures import ROOT
+sys.dont_write_bytecode = True
+from bench import loads  # noqa: E402
+from bench.machine import ROOT, on_core  # noqa: E402
+from bench.servers import SOURCES, running  # noqa: E402
 
 PYTHON = ROOT / "target" / "python" / "bin" / "python"
 PORTS, PACKETS = 256, 4_000
@@ -38,7 +40,8 @@ def arguments():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--send", nargs=3, metavar=("ADDRESS", "RATE", "SECONDS"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    chosen.profile, chosen.realtime = "dev" if chosen.quick else "release", False
+    chosen.binaries = ROOT / "target" / ("debug" if chosen.quick else "release")
+    chosen.shards, chosen.stack, chosen.realtime = 1, [], False
     if chosen.quick:
         chosen.seconds, chosen.rate, chosen.hostile, chosen.rest = 2, 2_000, 50, 5
     return chosen
@@ -51,8 +54,10 @@ def main():
         return send((host, int(port)), int(options.send[1]), float(options.send[2]))
     if not options.no_build:
         packages = ["-p", "anoncam", "-p", "anoncam-loadgen"]
-        subprocess.run(["cargo", "build", "--profile", options.profile, "--bins", *packages], cwd=ROOT, check=True)
-    with pairing.server(options, "production") as (target, pid):
+        profile = "dev" if options.quick else "release"
+        subprocess.run(["cargo", "build", "--profile", profile, "--bins", *packages], cwd=ROOT, check=True)
+    with running(options, "production") as target:
+        pid = int(target[target.index("--server-pid") + 1])
         address = target[1].removeprefix("https://").removesuffix("/v1")
         before = resident_mib(pid)
         peace = honest(options, target)
@@ -83,16 +88,16 @@ def main():
 
 def honest(options, target):
     """p50 and p99 of pairing among people who behave, in ms."""
-    report = pairing.run(options, "pair", *target, "--connections", "200", "--rate", "60", "--dwell", "1s",
+    report = loads.run(options, target, "pair", "--connections", "200", "--rate", "60", "--dwell", "1s",
                          "--duration", f"{options.seconds}s")
-    return [pairing.latency(report, "pair", figure) for figure in ("p50", "p99")]
+    return [loads.latency_ms(report, "pair", figure) for figure in ("p50", "p99")]
 
 
 def hostile(options, target):
     """Sessions that press next without end. What they wish for keeps them among themselves."""
-    target = [HOSTILE_SOURCES if value == pairing.SOURCES else value for value in target]
-    program = str(pairing.binaries(options) / "anoncam-loadgen")
-    command = [*pairing.on_core(options.client_core, options), program, "churn", *target, "--interests", "flood",
+    target = [HOSTILE_SOURCES if value == SOURCES else value for value in target]
+    program = str(options.binaries / "anoncam-loadgen")
+    command = [*on_core(options.client_core, options.realtime), program, "churn", *target, "--interests", "flood",
                "--connections", str(options.hostile), "--dwell", "20ms", "--think", "0s",
                "--duration", f"{options.seconds + 15}s", "--quiet"]
     return Background(command)
