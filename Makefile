@@ -1,9 +1,9 @@
 # What people type. `make` shows this list; everything else is one command away.
 .DEFAULT_GOAL := help
-.PHONY: help run test quick e2e bench figures benchmarks fmt lint deny setup
+.PHONY: help run test quick e2e bench bench-quick bench-core fmt lint deny setup
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the server, for this machine: open http://localhost:8080
 	cargo run --release
@@ -18,15 +18,15 @@ quick: ## what can be checked in a minute, with nothing to install
 e2e: setup ## the journeys in real Chromium and Firefox
 	scripts/e2e.sh
 
-bench: ## in-process benchmarks
-	cargo bench --workspace
-
-figures: ## the server beside other stacks, in one run: docs/benchmarks/server.md
-	benches/figures.py
-
-benchmarks: ## pairing, memory and relay by the load generator, with matchbox_server: docs/BENCHMARKS.md
+bench: ## every figure, with baseline and peers, into docs/BENCHMARKS.md: about 50 minutes, goes on where it was
 	@command -v matchbox_server > /dev/null || cargo install --locked matchbox_server
-	benches/pairing.py
+	benches/bench.py
+
+bench-quick: ## the same in small: shows that everything runs
+	benches/bench.py --quick
+
+bench-core: ## times of the core in process; benches/callgrind.sh counts its instructions
+	cargo bench --workspace
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -16,6 +16,7 @@ declare -A package_of=(
   [valgrind]=valgrind
   [pebble]=pebble
   [testssl]=testssl.sh
+  [perf]=linux-perf
   [node]=nodejs
   [npm]=npm
 )

@@ -30,7 +30,7 @@ check unit cargo test --workspace --lib --bins --quiet
 others=()
 for file in loadgen/tests/*.rs benches/baseline/tests/*.rs; do others+=(--test "$(basename "$file" .rs)"); done
 check others cargo test --workspace "${others[@]}" --quiet
-check figures benches/figures.py --quick
+check benchmarks benches/bench.py --quick
 check documentation cargo doc --workspace --no-deps --quiet
 for file in tests/*.rs; do # each by name, so that the summary shows which
   name=$(basename "$file" .rs)

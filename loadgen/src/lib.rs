@@ -1,6 +1,9 @@
 //! Load generator for `AnonCam`: pairing latency at scale, honestly.
 //!
-//! The way of a run through the crate: [`quic`] and [`wt`] are a small client of their own.
+//! The way of a run through the crate: [`cli`] reads what is asked for, [`settings`] decides the rest, and [`run`] opens the
+//! sessions and starts the [`schedule`]. On each load thread a [`worker`] moves its users as a [`scenario`] wants, over a [`net`]:
+//! WebTransport by [`quic`] and [`wt`], WebSocket by [`tcp`], a client of its own in both. What it sees goes through [`stats`] into
+//! a [`report`], which [`output`] writes, and which [`compare`], [`merge`] and [`capacity`] work with.
 
 #![allow(clippy::cast_sign_loss, reason = "lengths of time and counts are never negative")]
 

@@ -74,6 +74,19 @@ fn refusals_are_counted_by_code_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_refused_find_ends_the_wish_and_not_the_session() {
+    // Each refusal frees its session: four would not be enough for 40 arrivals otherwise.
+    let liar = Liar::start(Lies { refuse_every: Some(3), ..Lies::default() });
+    let options = "connections = 4\nrate = 40.0\nspacing = \"constant\"\nwarmup = \"0s\"\nduration = \"1s\"\ndwell = \"5ms\"";
+    let report = load(Kind::Pair, &liar.url(), options).unwrap();
+    let [notices, matched, started] =
+        [Count::Notices, Count::Matched, Count::Started].map(|count| report.measured.count(count));
+    assert_eq!((report.end.as_str(), started), ("completed", 40));
+    assert!(notices >= 12 && matched >= 24, "{:?}", report.measured.counts);
+    assert!(report.measured.failures.contains_key("NOTICE rate_limited"));
+}
+
+#[test]
 fn frames_that_never_arrive_are_seen() {
     let liar = Liar::start(Lies { swallow_frames: true, ..Lies::default() });
     let options = "connections = 4\nrate = 50.0\nwarmup = \"0s\"\nduration = \"1s\"";

@@ -51,6 +51,13 @@ fn connect_in_a_closed_loop() {
 }
 
 #[test]
+fn sessions_are_opened_at_the_asked_pace() {
+    let report = smoke(&["connect", "--connections", "30", "--open-rate", "40", "--threads", "2"]);
+    assert_eq!(report.opening.count(Count::Opened), 30);
+    assert!(report.opening.seconds > 0.7, "{}", report.opening.seconds);
+}
+
+#[test]
 fn connect_on_a_schedule() {
     let report = smoke(&[&["connect", "--connections", "0", "--rate", "40"][..], &SHORT].concat());
     let planned = report.measured.count(Count::Planned);

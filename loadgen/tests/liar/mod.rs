@@ -45,6 +45,8 @@ pub struct Lies {
     pub wrong_hash: bool,
     /// client-config.json names this protocol version.
     pub protocol: Option<u32>,
+    /// Every n-th FIND is refused with NOTICE.
+    pub refuse_every: Option<u64>,
     /// Relayed frames are kept.
     pub swallow_frames: bool,
     /// client-config.json names no WebSocket.
@@ -76,6 +78,7 @@ struct World {
     chats: HashMap<u32, [Client; 2]>,
     next_chat: u32,
     sessions: u64,
+    finds: u64,
     first_find: Option<Instant>,
 }
 
@@ -137,6 +140,7 @@ async fn start(lies: Lies) -> Liar {
         chats: HashMap::new(),
         next_chat: 1,
         sessions: 0,
+        finds: 0,
         first_find: None,
     }));
     tokio::spawn(ws::serve(sockets, acceptor, Arc::clone(&world)));
@@ -245,6 +249,12 @@ fn look(world: &Shared, client: Client) {
     gone(world, client.id);
     let mut world = world.lock().unwrap();
     world.first_find.get_or_insert_with(Instant::now);
+    world.finds += 1;
+    if world.lies.refuse_every.is_some_and(|every| world.finds.is_multiple_of(every)) {
+        let notice = br#"{"code":"rate_limited","message":"slowly","retry_after_ms":200}"#;
+        let _ = client.out.send((Instant::now(), frame(0x46, notice)));
+        return;
+    }
     let Some(other) = world.waiting.take() else {
         let waiting = format!(r#"{{"n":{},"online":1,"estimate_ms":null}}"#, client.n);
         let _ = client.out.send((Instant::now(), frame(0x42, waiting.as_bytes())));
