@@ -20,7 +20,7 @@ e2e: setup ## the journeys in real Chromium and Firefox
 
 bench: ## every figure, with baseline and peers, into docs/BENCHMARKS.md: about 50 minutes, goes on where it was
 	@command -v matchbox_server > /dev/null || cargo install --locked matchbox_server
-	benches/bench.py
+	benches/bench.py $(BENCH)
 
 bench-quick: ## the same in small: shows that everything runs
 	benches/bench.py --quick

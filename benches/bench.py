@@ -23,19 +23,21 @@ import subprocess
 import sys
 import time
 
-from bench import document, parts
-from bench.machine import ROOT, about, allow_open_files, say
+sys.dont_write_bytecode = True
+from bench import document, parts  # noqa: E402
+from bench.machine import ROOT, about, allow_open_files, say  # noqa: E402
 
 FULL = {
     "floor": "2s", "opened": (5_000, 15_000), "settle": "5s", "relay_pairs": 100, "relay_rate": 2_000, "pair_rate": 1_000,
-    "fresh_rate": 200, "users": 6_000, "crowd": 100_000, "start": 2_000, "relay_start": 4_000, "trial": "4s", "within": 5, "warmup": "2s", "seconds": 8,
+    "fresh_rate": 200, "users": 6_000, "crowd": 100_000, "start": 2_000, "relay_start": 4_000, "trial": "4s", "within": 5,
+    "warmup": "2s", "seconds": 8,
     # The first 100 warm the server up; the server's keep-alives come every 20 s.
     "stages": "100,1000,10000,50000,100000", "hold": "41s",
 }
 QUICK = {
     "floor": "100ms", "opened": (40, 80), "settle": "100ms", "relay_pairs": 5, "relay_rate": 50, "pair_rate": 20,
-    "fresh_rate": 20, "users": 60, "crowd": 100, "start": 400, "relay_start": 50_000, "trial": "500ms", "within": 100, "warmup": "100ms", "seconds": 0.6,
-    "stages": "20,60", "hold": "300ms",
+    "fresh_rate": 20, "users": 60, "crowd": 100, "start": 400, "relay_start": 50_000, "trial": "500ms", "within": 100,
+    "warmup": "100ms", "seconds": 0.6, "stages": "20,60", "hold": "300ms",
 }
 
 

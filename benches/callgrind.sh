@@ -2,19 +2,19 @@
 # Instructions of the core's operations, counted by valgrind: they compare across machines and however busy one is.
 #
 #     benches/callgrind.sh            frames, pairing, relay, hand-off; and the waiting room at 1,000 / 100,000 / 5,000,000 waiting
-#     benches/callgrind.sh --quick    the waiting room at 1,000 and 10,000 only
+#     benches/callgrind.sh --quick    a debug build, and the waiting room at 1,000 and 10,000 only: shows that everything runs
 #
 # The counts of the waiting room have to be flat: no more than 10 % between the smallest and the largest crowd, or the exit
 # status is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-crowds=(1000 100000 5000000)
-[ "${1:-}" = --quick ] && crowds=(1000 10000)
+crowds=(1000 100000 5000000) profile=bench
+[ "${1:-}" = --quick ] && crowds=(1000 10000) profile=dev
 out=$(mktemp -d)
 trap 'rm -r "$out"' EXIT
 
 binary() {
-    cargo bench --quiet --bench "$1" --no-run --message-format=json |
+    cargo bench --workspace --quiet --profile "$profile" --bench "$1" --no-run --message-format=json |
         grep -o "\"executable\":\"[^\"]*/$1-[^\"]*\"" | tail -1 | cut -d'"' -f4
 }
 

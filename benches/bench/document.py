@@ -1,12 +1,12 @@
 """docs/BENCHMARKS.md and its plots, from what was measured. Nothing in it is written by hand."""
 
-from . import aims, sections
+from . import aims, readme, sections
 
 INTRO = """# Benchmarks
 
 Written by `make bench` (`benches/bench.py`), as a whole: every figure is of one run of that command, by `anoncam-loadgen`
-([LOADGEN.md](LOADGEN.md)). Medians over {rounds} rounds, with the lowest and the highest where they differ; whatever is compared took
-turns within each round. Latency counts from the moment at which something was meant to happen, not from when it was sent.
+([LOADGEN.md](LOADGEN.md)). Medians over the rounds ({rounds}), with the lowest and the highest where they differ; whatever is compared
+took turns within each round. Latency counts from the moment at which something was meant to happen, not from when it was sent.
 """
 
 
@@ -22,6 +22,8 @@ def write(options, results, directory):
     parts.append(sections.repeat(options, results))
     path = directory / "BENCHMARKS.md"
     path.write_text("\n".join(part.rstrip() + "\n" for part in parts))
+    if not options.quick:
+        readme.write(results)
     print(path.read_text())
 
 
@@ -32,8 +34,8 @@ def conditions(results):
     unsound, all_of = sections.soundness(results)
     text = f"{about['date']}, {about['machine']}; server on one core, load generator on the other."
     if unsound:
-        text += (f"\n\n**{len(unsound)} of {all_of} runs were not sound**: the generator or the machine was the limit there, and those figures are a "
-                 f"lower bound of what the server can do. The first said: \"{unsound[0]}\".")
+        text += (f"\n\n**{len(unsound)} of {all_of} runs were not sound**: the generator or the machine was the limit there, and those "
+                 f"figures are a lower bound of what the server can do. The first said: \"{unsound[0]}\".")
     else:
         text += f" All {all_of} runs were sound: no limit of the generator was met."
     return text

@@ -23,6 +23,9 @@ PEERS = [
     ("load", "full_frame_us", "CPU a frame at saturation, us", "{:.1f}"),
 ]
 
+# What is limited by the load generator when that is as busy as it can be.
+LIMITED = ["frames_a_second"]
+
 
 def reports(results):
     """Every whole report that was kept."""
@@ -51,22 +54,26 @@ def peers(options, results, _plots):
             values = [one[name].get(key) for one in found[part]]
             reference = [one.get(BASELINE, {}).get(key) for one in found[part]]
             ratio = "" if name == BASELINE or key == "failed" else ratios(values, reference)
-            cells.append(spread(values, form) + ratio)
+            # Where the load generator was the limit, the server can do more.
+            more = "≥ " if key in LIMITED and any(one[name].get("generator_limited") for one in found[part]) else ""
+            cells.append(more + spread(values, form) + ratio)
         rows.append([title.format(**options.sizes), *cells])
     sessions = max(one["sessions"] for one in found["open"][0].values())
-    return "\n".join([
-        "## The server beside its peers", "", table(["", *(label(name) for name in names)], rows), "",
-        "The factor is to `h3` of the same round.", "",
-        f"- `{OWN}`: this server in development configuration, with all of its bounds and the wiping allocator; over WebSocket the same, with plain "
-        "WebSocket on loopback.",
-        f"- `{'`, `'.join(name for name in STACKS if name in names)}`: the same core behind other WebTransport stacks (`benches/baseline`): quinn with h3 and h3-webtransport, "
-        "and the two others that work in browsers; same certificate, ciphers, windows and limits, a task a connection on one thread, mimalloc without wiping, "
-        "and without Origin check, probes, shedding, Retry and drain.",
-        f"- `{MATCHBOX}`: a WebSocket signaling server without TLS, whose `?next=2` pairs strangers as they connect; so its pairing includes connecting, and "
-        "only its row \"connecting and pairing\" compares.",
-        f"- Memory is the growth from no session to {sessions:,}. At saturation each of {options.sizes['relay_pairs']} pairs has four frames in flight; below it "
-        "most of a frame's CPU is one wake-up each, in every stack.",
-    ])
+    head = ["", *(label(name) for name in names)]
+    others = "`, `".join(name for name in STACKS if name in names)
+    return "\n".join(["## The server beside its peers", "", table(head, rows), "", "The factor is to `h3` of the same round.", "",
+                      COMPARED.format(own=OWN, others=others, matchbox=MATCHBOX, sessions=sessions, pairs=options.sizes["relay_pairs"])])
+
+
+COMPARED = """- `{own}`: this server in development configuration, with all of its bounds and the wiping allocator; over WebSocket the same,
+  without TLS on loopback, as its page is.
+- `{others}`: the same core behind other WebTransport stacks (`benches/baseline`): quinn with h3 and h3-webtransport, and the two others
+  that work in browsers; same certificate, ciphers, windows and limits, a task a connection on one thread, mimalloc without wiping, and
+  without Origin check, probes, shedding, Retry and drain.
+- `{matchbox}`: a WebSocket signaling server without TLS, whose `?next=2` pairs strangers as they connect. So its pairing includes
+  connecting, and compares with the rows "connecting and pairing"; it is told the two ends' meeting by one of them.
+- Memory is the growth from no session to {sessions:,}. At saturation each of {pairs} pairs has four frames in flight ("≥": the load
+  generator was as busy as it can be); below saturation most of a frame's CPU is one wake-up each, in every stack."""
 
 
 def label(name):
@@ -77,7 +84,7 @@ def idle(_options, results, directory):
     found = rounds(results, "memory")
     if not found:
         return ""
-    rows, curve, alive = [], [], []
+    rows, curve = [], []
     for index, stage in enumerate(found[0]["stages"]):
         stages = [report["stages"][index] for report in found if len(report["stages"]) > index]
         base = [report["opening"]["server"]["rss_before_bytes"] for report in found]
@@ -87,9 +94,8 @@ def idle(_options, results, directory):
         pings = [one["keep_alives"] / one["sessions"] / one["held_s"] if one["held_s"] else None for one in stages]
         cost = [cpu / rate if rate else None for cpu, rate in zip(keep, pings)]
         curve.append((stage["sessions"], median(opened)))
-        alive.append((stage["sessions"], max(median(keep), 1e-3)))
-        rows.append([f"{stage['sessions']:,}", spread(each, "{:.1f}"), spread(opened, "{:.0f}"), spread(keep), spread(pings, "{:.3f}"),
-                     spread(cost, "{:.0f}")])
+        rows.append([f"{stage['sessions']:,}", spread(each, "{:.1f}"), spread(opened, "{:.0f}"), spread(keep),
+                     spread(pings, "{:.3f}"), spread(cost, "{:.0f}")])
     slopes = [slope(report, "server_rss_bytes") for report in found]
     own = [slope(report, "own_rss_bytes") for report in found]
     write_memory(directory, found)
@@ -97,13 +103,14 @@ def idle(_options, results, directory):
     (directory / "opening.svg").write_text(plots.plot(
         "Server CPU of opening a session, keep-alives apart", "sessions connected", "us", [("opening", curve, False)],
         plots.logarithmic([x for x, _ in curve]), plots.linear(most)))
-    head = ["sessions", "KiB a session", "server CPU us a session opened", "keep-alive CPU, us a session and second", "keep-alives a session and second",
-            "CPU us a keep-alive"]
+    head = ["sessions", "KiB a session", "server CPU us a session opened", "keep-alive CPU, us a session and second",
+            "keep-alives a session and second", "CPU us a keep-alive"]
+    held_s = found[0]["stages"][-1]["held_s"]
     return "\n".join([
         "## Idle sessions", "", table(head, rows), "",
-        f"Slope: {spread(slopes, '{:.1f}')} KiB a session on the server, {spread(own, '{:.1f}')} in the load generator. Each stage was held for "
-        f"{found[0]['stages'][-1]['held_s']:.0f} s. The CPU of opening is without the keep-alives of those who were there before; the first stage warms the "
-        "server up.", "",
+        f"Slope: {spread(slopes, '{:.1f}')} KiB a session on the server, {spread(own, '{:.1f}')} in the load generator.",
+        f"Each stage was held for {held_s:.0f} s. The CPU of opening is without the keep-alives of those who were there before; the first",
+        "stage warms the server up.", "",
         "![memory](benchmarks/memory.svg)", "", "![opening](benchmarks/opening.svg)",
     ])
 
@@ -127,7 +134,7 @@ def write_memory(directory, found):
 
 def pairing(options, results, directory):
     found, crowds = rounds(results, "pairing"), rounds(results, "crowd")
-    cards = results.get("capacity", {})
+    cards = {name: results[f"capacity-{name}"] for name in CONFIGURATIONS if f"capacity-{name}" in results}
     if not found and not cards:
         return ""
     lines = ["## Pairing", "", "From the later of the two intended FINDs to each MATCHED.", ""]
@@ -143,11 +150,13 @@ def pairing(options, results, directory):
     if not rows:
         return "\n".join(lines)
     connected = max((report["opening"]["counts"].get("opened", 0) for one in crowds for report in one.values()), default=0)
-    lines += ["", table(["configuration, share of capacity", "arrivals/s", "p50 ms", "p99 ms", "p99.9 ms", "server CPU us a match"], rows), ""]
+    head = ["configuration, share of capacity", "arrivals/s", "p50 ms", "p99 ms", "p99.9 ms", "server CPU us a match"]
+    lines += ["", table(head, rows), ""]
     if found:
         by_share = [f"{share:.0%}: {spread(production_ratio(found, share))}" for share in SHARES]
-        lines += [f"Shares are of the capacity in development, so that the configurations compare. p99 of production over development, round by round: "
-                  f"{', '.join(by_share)}. In production all limits are on and the load comes from {SOURCES}, opened at {OPEN_RATE} a second.", ""]
+        lines += ["Shares are of the capacity in development, so that the configurations compare. In production all limits are on, and the",
+                  f"load comes from {SOURCES}, whose sessions are opened at {OPEN_RATE} a second (more would be asked for",
+                  f"proof of work). p99 of production over development, round by round: {', '.join(by_share)}.", ""]
     if connected:
         lines += [f"\"Many connected\": {connected:,} sessions (in development), any of which may look.", ""]
     draw_pairing(groups, directory)
@@ -156,7 +165,8 @@ def pairing(options, results, directory):
 
 def limit(options, card):
     text = f"{card['rate']:,.0f} a second with p99 at most {options.bound}"
-    return text + ("; a higher rate failed for the generator's own reasons, so it is at least that" if card["generator_limited"] else "")
+    limited = "; a higher rate failed for the generator's own reasons, so it is at least that"
+    return text + (limited if card["generator_limited"] else "")
 
 
 def pairing_cells(group):
@@ -175,7 +185,8 @@ def draw_pairing(groups, directory):
     """The round whose p99 is the median stands for each group."""
     lines = []
     for name, group in groups.items():
-        timed = sorted((report for report in group if latency_ms(report, "pair", "p99")), key=lambda report: latency_ms(report, "pair", "p99"))
+        known = [report for report in group if latency_ms(report, "pair", "p99")]
+        timed = sorted(known, key=lambda report: latency_ms(report, "pair", "p99"))
         if timed:
             middle = timed[len(timed) // 2]
             points = [(at, max(latency_ms(middle, "pair", key), 0.01)) for at, key in plots.PLACES]
@@ -195,18 +206,19 @@ def following(_options, results, _plots):
         group = [one[f"{name} next"] for one in found]
         cells = [spread([latency_ms(report, metric, key) for report in group])
                  for metric, key in (("next", "p50"), ("next", "p99"), ("pair", "p50"), ("pair", "p99"))]
-        rows.append([name, f"{median([count(report, 'matched') / report['measured']['seconds'] for report in group]):,.0f}", *cells])
+        rate = median([count(report, "matched") / report["measured"]["seconds"] for report in group])
+        rows.append([name, f"{rate:,.0f}", *cells])
     return "\n".join([
         "## Next", "",
-        "People chat for 4 s on average and press next. \"Next to MATCHED\" includes the wait until somebody else is free; \"pairing\" counts from the later of "
-        "the two, and is the server's own.", "",
+        "People chat for 4 s on average and press next. \"Next to MATCHED\" includes the wait until somebody else is free; \"pairing\"",
+        "counts from the later of the two, and is the server's own.", "",
         table(["configuration", "matches/s", "next to MATCHED p50 ms", "p99 ms", "pairing p50 ms", "p99 ms"], rows),
     ])
 
 
 def relay(options, results, _plots):
     found = rounds(results, "relay")
-    card = results.get("capacity", {}).get("relay")
+    card = results.get("capacity-relay")
     if not found or not card:
         return ""
     rows = []
@@ -214,10 +226,12 @@ def relay(options, results, _plots):
         group = [one[str(share)] for one in found]
         cells = [spread([latency_ms(report, "relay", key) for report in group], "{:.3f}") for key in ("p50", "p99", "p999")]
         rate = median([report["measured"]["achieved_rate"] for report in group])
-        rows.append([f"{share:.0%}", f"{rate:,.0f}", *cells, spread([server_us(report, "frames_received") for report in group], "{:.1f}")])
+        cpu = [server_us(report, "frames_received") for report in group]
+        rows.append([f"{share:.0%}", f"{rate:,.0f}", *cells, spread(cpu, "{:.1f}")])
     return "\n".join([
         "## Relay", "",
-        f"Frames of 100 bytes between {options.sizes['relay_pairs']} pairs, one way, on a schedule. Capacity: {limit(options, card)}.", "",
+        f"Frames of 100 bytes between {options.sizes['relay_pairs']} pairs, one way, on a schedule.",
+        f"Capacity: {limit(options, card)}. Saturation is in the table of the peers.", "",
         table(["share of capacity", "frames/s", "p50 ms", "p99 ms", "p99.9 ms", "server CPU us a frame"], rows),
     ])
 
@@ -226,8 +240,8 @@ def floors(_options, results, _plots):
     found = results.get("floors")
     if not found:
         return ""
-    rows = [[floor["name"], f"{floor['nanoseconds']['p50'] / 1000:.1f}", f"{floor['nanoseconds']['p99'] / 1000:.1f}", f"{floor['cpu_us']:.1f}"]
-            for floor in found]
+    us = lambda floor, key: f"{floor['nanoseconds'][key] / 1000:.1f}"
+    rows = [[floor["name"], us(floor, "p50"), us(floor, "p99"), f"{floor['cpu_us']:.1f}"] for floor in found]
     return "\n".join(["## The distance to the limit", "", "What this machine does without any server around it.", "",
                       table(["floor", "p50 us", "p99 us", "CPU us"], rows)])
 
@@ -237,7 +251,8 @@ def instructions(_options, results, _plots):
     if not found:
         return ""
     lines = ["## Instructions of the core", "",
-             "Counted by valgrind (`benches/callgrind.sh`): they compare across machines, however busy. Times are in [benchmarks/core.md](benchmarks/core.md).", ""]
+             "Counted by valgrind (`benches/callgrind.sh`), so they compare across machines, however busy. Times are in",
+             "[benchmarks/core.md](benchmarks/core.md).", ""]
     for head, *rows in found["tables"]:
         lines += [table([*head, *([""] * (len(rows[0]) - len(head)))] if rows else head, rows), ""]
     lines.append("" if found["flat"] else "**The waiting room is not flat**: more than 10 % between its smallest and its largest crowd.")
@@ -249,9 +264,9 @@ def profiles(_options, results, _plots):
     if not found:
         return ""
     names = list(dict.fromkeys(part["name"] for profile in found.values() for part in profile["parts"]))
-    share = lambda profile, name: next((f"{part['share']:.0%}" for part in profile["parts"] if part["name"] == name), NONE)
-    rows = [[name, *(share(profile, name) for profile in found.values())] for name in names]
-    lines = ["## Where the server's CPU goes", "", table(["part", *(f"{name}" for name in found)], rows), "", "The functions with most samples:", ""]
+    shares = {name: {part["name"]: f"{part['share']:.0%}" for part in profile["parts"]} for name, profile in found.items()}
+    rows = [[name, *(of.get(name, NONE) for of in shares.values())] for name in names]
+    lines = ["## Where the server's CPU goes", "", table(["part", *found], rows), "", "The functions with most samples:", ""]
     for name, profile in found.items():
         entries = ", ".join(f"`{entry['symbol']}` {entry['share']:.1%}" for entry in profile["entries"][:8])
         lines.append(f"- {name}: {entries}")
@@ -261,10 +276,11 @@ def profiles(_options, results, _plots):
 def repeat(options, results):
     about = results.get("about", {})
     sizes = options.sizes
-    lines = ["## To repeat it", "", "    make bench", "",
+    priority = ", both with real-time priority (`--realtime`), since the machine was not theirs alone" if options.realtime else ""
+    lines = ["## To repeat it", "", f"    make bench{' BENCH=--realtime' if options.realtime else ''}", "",
              f"- {about.get('compiler', '')}, build `{about.get('profile', '')}`; {', '.join(about.get('versions', []))}",
-             f"- {options.shards} shard on core {options.server_core}, load generator on core {options.client_core}"
-             f"{', both with real-time priority' if options.realtime else ''}; {sizes['users']:,} users, {sizes['seconds']:g} s a run",
+             f"- {options.shards} shard on core {options.server_core}, load generator on core {options.client_core}{priority}; "
+             f"{sizes['users']:,} users, {sizes['seconds']:g} s a run",
              "- CPU is user and system time of the server's process, by its CPU clock; memory is resident memory.",
              "- A part that was interrupted, or a changed program, is measured anew; `benches/bench.py --list` names the parts."]
     return "\n".join(lines)

@@ -45,7 +45,7 @@ def running(options, name):
         else:
             command += ["--shards", str(options.shards), "--log", "error"]
         if name == "production":
-            command += ["--config", str(production(pathlib.Path(directory), listen))]
+            command += ["--config", str(production(pathlib.Path(directory), listen, command[0]))]
             target = ["--webtransport-url", f"https://{listen}/v1", "--origin", ORIGIN, "--insecure",
                       "--source-addr", SOURCES, "--open-rate", OPEN_RATE]
         if name == WEBSOCKET:
@@ -80,12 +80,17 @@ def program(options, name):
     return extra.get(name) or str(options.binaries / ("anoncam-baseline" if name in STACKS else "anoncam"))
 
 
-def production(directory, listen):
+def production(directory, listen, server):
     """A configuration as for the public: a certificate from files, a public URL, all limits at their defaults."""
     key, cert, file = directory / "key.pem", directory / "cert.pem", directory / "anoncam.toml"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-keyout", str(key), "-out", str(cert), "-days", "10", "-subj", "/CN=localhost", "-addext",
                     "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     key.chmod(0o600)
-    file.write_text(f'cert = "{cert}"\nkey = "{key}"\npublic_url = "https://{listen}"\norigins = ["{ORIGIN}"]\n')
+    settings = (f'cert = "{cert}"\nkey = "{key}"\npublic_url = "https://{listen}"\norigins = ["{ORIGIN}"]\n'
+                '[operator]\nname = "a benchmark"\ncountry = "nowhere"\ncontact = "nobody"\n')
+    file.write_text(settings)
+    # The last line of what it prints adopts the privacy policy.
+    policy = subprocess.run([server, "policy", file], check=True, capture_output=True, text=True).stdout
+    file.write_text(settings + policy.splitlines()[-1].strip() + "\n")
     return file
