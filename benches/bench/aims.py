@@ -1,7 +1,7 @@
 """What was aimed for, whether it was met, and if not: by how much, where the time goes, and what would be tried next."""
 
 from .loads import failed, latency_ms
-from .servers import BASELINE, MATCHBOX, OWN, STACKS
+from .servers import BASELINE, MATCHBOX, OWN, PRODUCTION, STACKS
 from .text import median, rounds
 
 PAIRING_P99_MS = 2.0
@@ -60,7 +60,7 @@ def flatness(reports):
 
 def at_half(results):
     yield "development", [figures["development 0.5"] for figures in rounds(results, "pairing")]
-    yield "production", [figures["production 0.5"] for figures in rounds(results, "pairing")]
+    yield PRODUCTION, [figures[f"{PRODUCTION} 0.5"] for figures in rounds(results, "pairing")]
     crowds = [figures["0.5"] for figures in rounds(results, "crowd")]
     sessions = max((report["opening"]["counts"].get("opened", 0) for report in crowds), default=0)
     yield f"with {sessions:,} sessions connected", crowds

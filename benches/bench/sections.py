@@ -3,7 +3,7 @@
 from . import plots
 from .loads import count, latency_ms, server_us
 from .parts import CONFIGURATIONS, SHARES
-from .servers import BASELINE, MATCHBOX, OPEN_RATE, OWN, SOURCES, STACKS
+from .servers import BASELINE, MATCHBOX, OPEN_RATE, OWN, PRODUCTION, SOURCES, STACKS
 from .text import NONE, median, ratios, rounds, spread, table
 
 PEERS = [
@@ -62,11 +62,13 @@ def peers(options, results, _plots):
     head = ["", *(label(name) for name in names)]
     others = "`, `".join(name for name in STACKS if name in names)
     return "\n".join(["## The server beside its peers", "", table(head, rows), "", "The factor is to `h3` of the same round.", "",
-                      COMPARED.format(own=OWN, others=others, matchbox=MATCHBOX, sessions=sessions, pairs=options.sizes["relay_pairs"])])
+                      COMPARED.format(own=OWN, rate=OPEN_RATE, sources=SOURCES, others=others, matchbox=MATCHBOX, sessions=sessions, pairs=options.sizes["relay_pairs"])])
 
 
 COMPARED = """- `{own}`: this server in development configuration, with all of its bounds and the wiping allocator; over WebSocket the same,
-  without TLS on loopback, as its page is.
+  without TLS on loopback, as its page is. In production all limits are on, and the load comes from {sources}, whose sessions are
+  opened at {rate} a second (more would be asked for proof of work), so fewer come in one turn of the server. One session may
+  send so few frames there that saturation says nothing.
 - `{others}`: the same core behind other WebTransport stacks (`benches/baseline`): quinn with h3 and h3-webtransport, and the two others
   that work in browsers; same certificate, ciphers, windows and limits, a task a connection on one thread, mimalloc without wiping, and
   without Origin check, probes, shedding, Retry and drain.
@@ -77,6 +79,8 @@ COMPARED = """- `{own}`: this server in development configuration, with all of i
 
 
 def label(name):
+    if name == PRODUCTION:
+        return f"`{OWN}`, production"
     return name if name == MATCHBOX or "," in name else f"`{name}`"
 
 
@@ -177,7 +181,7 @@ def pairing_cells(group):
 
 def production_ratio(found, share):
     p99 = lambda one, name: latency_ms(one[f"{name} {share}"], "pair", "p99")
-    pairs = [(p99(one, "production"), p99(one, "development")) for one in found]
+    pairs = [(p99(one, PRODUCTION), p99(one, "development")) for one in found]
     return [production / development for production, development in pairs if production and development]
 
 
@@ -190,7 +194,7 @@ def draw_pairing(groups, directory):
         if timed:
             middle = timed[len(timed) // 2]
             points = [(at, max(latency_ms(middle, "pair", key), 0.01)) for at, key in plots.PLACES]
-            lines.append((name, points, name.startswith("production")))
+            lines.append((name, points, name.startswith(PRODUCTION)))
     if lines:
         values = [y for _, points, _ in lines for _, y in points]
         (directory / "pairing.svg").write_text(plots.plot(

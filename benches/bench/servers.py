@@ -16,6 +16,7 @@ ORIGIN = "https://chat.example"
 # Newcomers a second from whom production does not ask proof of work (its setting `work_above` is 1,000).
 OPEN_RATE = "900"
 OWN = "anoncam"
+PRODUCTION = "production"
 BASELINE = "h3"
 STACKS = [BASELINE, "web-transport-quinn", "wtransport"]
 WEBSOCKET = "anoncam, WebSocket"
@@ -24,7 +25,7 @@ MATCHBOX = "matchbox_server"
 
 def stacks(options):
     """Everything that is compared, in the order in which it takes its turn."""
-    chosen = [OWN, WEBSOCKET, *STACKS] if not options.quick else [OWN, WEBSOCKET, BASELINE]
+    chosen = [OWN, PRODUCTION, WEBSOCKET, *(STACKS if not options.quick else [BASELINE])]
     chosen += [MATCHBOX] if shutil.which("matchbox_server") else []
     return chosen + [extra.partition("=")[0] for extra in options.stack]
 
@@ -44,7 +45,7 @@ def running(options, name):
             command += ["--stack", name]
         else:
             command += ["--shards", str(options.shards), "--log", "error"]
-        if name == "production":
+        if name == PRODUCTION:
             command += ["--config", str(production(pathlib.Path(directory), listen, command[0]))]
             target = ["--webtransport-url", f"https://{listen}/v1", "--origin", ORIGIN, "--insecure",
                       "--source-addr", SOURCES, "--open-rate", OPEN_RATE]
