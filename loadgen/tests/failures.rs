@@ -96,6 +96,14 @@ fn frames_that_never_arrive_are_seen() {
 }
 
 #[test]
+fn a_source_address_of_another_machine_is_named() {
+    let liar = Liar::start(Lies::default());
+    let options = format!("{FEW}\nsource_addr = [\"127.0.0.1\", \"192.0.2.1\"]");
+    let error = load(Kind::Connect, &liar.url(), &options).unwrap_err();
+    assert!(error.contains("192.0.2.1"), "{error}");
+}
+
+#[test]
 fn wrong_arguments_exit_with_2_and_everything_else_with_1() {
     assert_eq!(program(&["pair", "--rate", "fast"]).status.code(), Some(2));
     assert_eq!(program(&["nonsense"]).status.code(), Some(2));

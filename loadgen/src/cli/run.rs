@@ -14,8 +14,8 @@ use crate::stats::server::Server;
 pub fn load(kind: Kind, args: RunArgs) -> Result<u8, String> {
     let options = with_preset(kind, args)?;
     Output::check(&options)?;
-    let plan = plan(kind, &options)?;
     let conditions = parse_conditions(options.fail_if.as_deref().unwrap_or_default())?;
+    let plan = plan(kind, &options)?;
     let mut output = Output::open(&plan)?;
     on_interrupt();
     let report = run::run(plan, &mut output)?;

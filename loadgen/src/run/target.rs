@@ -1,6 +1,6 @@
 //! Where the load goes: from options and client-config.json to a checked [`Target`].
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use base64::Engine;
@@ -94,10 +94,20 @@ pub fn resolve(options: &Options) -> Result<Target, String> {
             origin: options.origin.clone().or(origin).unwrap_or_else(|| url.origin()),
         },
         trust,
-        sources: source_addresses(options.source_addr.as_deref().unwrap_or_default())?,
+        sources: sources(options)?,
         idle_timeout: options.idle_timeout.map_or(BROWSER_IDLE_TIMEOUT, span),
         keep_alive: options.keep_alive.map(span),
     })
+}
+
+/// Addresses to connect from; each has to be one of this machine, since what is sent from another goes nowhere.
+fn sources(options: &Options) -> Result<Vec<IpAddr>, String> {
+    let sources = source_addresses(options.source_addr.as_deref().unwrap_or_default())?;
+    for source in &sources {
+        UdpSocket::bind((*source, 0))
+            .map_err(|error| format!("--source-addr: cannot send from {source}: {error}"))?;
+    }
+    Ok(sources)
 }
 
 fn webtransport(options: &Options, insecure: bool) -> Result<Found, String> {
