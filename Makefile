@@ -18,7 +18,7 @@ quick: ## what can be checked in a minute, with nothing to install
 e2e: setup ## the journeys in real Chromium and Firefox
 	scripts/e2e.sh
 
-bench: ## every figure, with baseline and peers, into docs/BENCHMARKS.md: about 50 minutes, goes on where it was
+bench: ## every figure, with baseline and peers, into docs/BENCHMARKS.md: about an hour, goes on where it was
 	@command -v matchbox_server > /dev/null || cargo install --locked matchbox_server
 	benches/bench.py $(BENCH)
 

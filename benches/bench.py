@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """All figures of the server, its baseline and its peers, in one run: docs/BENCHMARKS.md with its plots.
 
-    make bench                     builds, measures what has not been measured yet, writes the document: about 50 minutes
+    make bench                     builds, measures what has not been measured yet, writes the document: about an hour
     benches/bench.py --quick       small numbers and a debug build, into target/bench: shows that everything runs (CI)
     benches/bench.py --list        the parts; each takes less than five minutes
     benches/bench.py --part NAME   one part (may be repeated), without the document
@@ -29,14 +29,17 @@ from bench.machine import ROOT, about, allow_open_files, say  # noqa: E402
 
 FULL = {
     "floor": "2s", "opened": (5_000, 15_000), "settle": "5s", "relay_pairs": 100, "relay_rate": 2_000, "pair_rate": 1_000,
-    "fresh_rate": 200, "users": 6_000, "crowd": 100_000, "start": 2_000, "relay_start": 4_000, "trial": "4s", "within": 5,
+    "fresh_rate": 200, "users": 6_000, "crowd": 100_000, "start": 2_000, "relay_start": 4_000, "trial": "4s", "trial_warmup": "1s",
+    # The search for capacity ends within so many per cent; other runs are at these shares of it.
+    "within": 5, "shares": (0.1, 0.5, 0.9),
     "warmup": "2s", "seconds": 8,
     # The first 100 warm the server up; the server's keep-alives come every 20 s.
     "stages": "100,1000,10000,50000,100000", "hold": "41s",
 }
 QUICK = {
     "floor": "100ms", "opened": (40, 80), "settle": "100ms", "relay_pairs": 5, "relay_rate": 50, "pair_rate": 20,
-    "fresh_rate": 20, "users": 60, "crowd": 100, "start": 400, "relay_start": 50_000, "trial": "500ms", "within": 100,
+    "fresh_rate": 20, "users": 60, "crowd": 100, "start": 400, "relay_start": 50_000, "trial": "500ms", "trial_warmup": "100ms",
+    "within": 100, "shares": (0.5,),
     "warmup": "100ms", "seconds": 0.6, "stages": "20,60", "hold": "300ms",
 }
 

@@ -15,8 +15,6 @@ from .servers import MATCHBOX, OWN, PRODUCTION, running, stacks
 
 CONFIGURATIONS = ["development", PRODUCTION]
 SEARCHED = [*CONFIGURATIONS, "relay"]
-# Shares of capacity.
-SHARES = [0.1, 0.5, 0.9]
 
 
 def parts(options):
@@ -105,7 +103,7 @@ def search(name):
     """The part that finds the highest rate of pairing in a configuration, or of relaying."""
     def found(options, _results):
         size = options.sizes
-        how = ["--warmup", "1s", "--duration", size["trial"], "--bound", options.bound, "--within", str(size["within"])]
+        how = ["--warmup", size["trial_warmup"], "--duration", size["trial"], "--bound", options.bound, "--within", str(size["within"])]
         if name == "relay":
             load = ["relay", "--connections", str(2 * size["relay_pairs"]), "--rate", str(size["relay_start"])]
         else:
@@ -126,7 +124,7 @@ def pairing(options, results):
     base = held(options, results, "development")
     users = str(options.sizes["users"])
     found = {}
-    for share in SHARES:
+    for share in options.sizes["shares"]:
         for name in CONFIGURATIONS:
             found[f"{name} {share}"] = load(options, name, "pair", "--connections", users, "--rate", f"{share * base:.0f}",
                                             *timing(options.sizes))
@@ -140,7 +138,7 @@ def crowd(options, results):
     """The same with very many idle sessions connected, who are those that look."""
     base = held(options, results, "development")
     found = {}
-    for share in SHARES:
+    for share in options.sizes["shares"]:
         found[str(share)] = load(options, OWN, "pair", "--connections", str(options.sizes["crowd"]), "--rate", f"{share * base:.0f}",
                                  "--timeout", "30s", *timing(options.sizes))
     return found
@@ -150,7 +148,7 @@ def relaying(options, results):
     base = held(options, results, "relay")
     pairs = str(2 * options.sizes["relay_pairs"])
     return {str(share): load(options, OWN, "relay", "--connections", pairs, "--rate", f"{share * base:.0f}", *timing(options.sizes))
-            for share in SHARES}
+            for share in options.sizes["shares"]}
 
 
 def memory(options, _results):

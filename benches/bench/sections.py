@@ -2,7 +2,7 @@
 
 from . import plots
 from .loads import count, latency_ms, server_us
-from .parts import CONFIGURATIONS, SHARES
+from .parts import CONFIGURATIONS
 from .servers import BASELINE, MATCHBOX, OPEN_RATE, OWN, PRODUCTION, SOURCES, STACKS
 from .text import NONE, median, ratios, rounds, spread, table
 
@@ -146,7 +146,7 @@ def pairing(options, results, directory):
         if name in cards:
             lines.append(f"- capacity, {name}: {limit(options, cards[name])}")
     groups = {}
-    for share in SHARES:
+    for share in options.sizes["shares"]:
         for name in CONFIGURATIONS:
             groups[f"{name}, {share:.0%}"] = [one[f"{name} {share}"] for one in found]
         groups[f"many connected, {share:.0%}"] = [one[str(share)] for one in crowds]
@@ -157,7 +157,7 @@ def pairing(options, results, directory):
     head = ["configuration, share of capacity", "arrivals/s", "p50 ms", "p99 ms", "p99.9 ms", "server CPU us a match"]
     lines += ["", table(head, rows), ""]
     if found:
-        by_share = [f"{share:.0%}: {spread(production_ratio(found, share))}" for share in SHARES]
+        by_share = [f"{share:.0%}: {spread(production_ratio(found, share))}" for share in options.sizes["shares"]]
         lines += ["Shares are of the capacity in development, so that the configurations compare. In production all limits are on, and the",
                   f"load comes from {SOURCES}, whose sessions are opened at {OPEN_RATE} a second (more would be asked for",
                   f"proof of work). p99 of production over development, round by round: {', '.join(by_share)}.", ""]
@@ -226,7 +226,7 @@ def relay(options, results, _plots):
     if not found or not card:
         return ""
     rows = []
-    for share in SHARES:
+    for share in options.sizes["shares"]:
         group = [one[str(share)] for one in found]
         cells = [spread([latency_ms(report, "relay", key) for report in group], "{:.3f}") for key in ("p50", "p99", "p999")]
         rate = median([report["measured"]["achieved_rate"] for report in group])
