@@ -2,14 +2,14 @@
 # Instructions of the core's operations, counted by valgrind: they compare across machines and however busy one is.
 #
 #     benches/callgrind.sh            frames, pairing, relay, hand-off; and the waiting room at 1,000 / 100,000 / 5,000,000 waiting
-#     benches/callgrind.sh --quick    a debug build, and the waiting room at 1,000 and 10,000 only: shows that everything runs
+#     benches/callgrind.sh --quick    a debug build, without the waiting room: shows that it runs
 #
 # The counts of the waiting room have to be flat: no more than 10 % between the smallest and the largest crowd, or the exit
 # status is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 crowds=(1000 100000 5000000) profile=bench
-[ "${1:-}" = --quick ] && crowds=(1000 10000) profile=dev
+[ "${1:-}" = --quick ] && crowds=() profile=dev
 out=$(mktemp -d)
 trap 'rm -r "$out"' EXIT
 
@@ -32,12 +32,13 @@ count() {
 
 command -v valgrind > /dev/null || { echo "callgrind.sh needs valgrind" >&2; exit 2; }
 core=$(binary instructions)
-room=$(binary room)
 printf '%-44s%12s\n' 'instructions a call' ''
 count "$core" 1000 | sort | while read -r name each; do
     printf '%-44s%12s\n' "${name//_/ }" "$each"
 done
 
+[ "${#crowds[@]}" -gt 0 ] || exit 0
+room=$(binary room)
 for waiting in "${crowds[@]}"; do
     WAITING=$waiting count "$room" 20000 | sort > "$out/$waiting"
 done
