@@ -3,7 +3,7 @@
 from . import plots
 from .loads import count, latency_ms, server_us
 from .parts import CONFIGURATIONS
-from .servers import BASELINE, MATCHBOX, OPEN_RATE, OWN, PRODUCTION, SOURCES, STACKS
+from .servers import BASELINE, MATCHBOX, OWN, PRODUCTION, SOURCES, STACKS
 from .text import NONE, median, ratios, rounds, spread, table
 
 PEERS = [
@@ -62,13 +62,12 @@ def peers(options, results, _plots):
     head = ["", *(label(name) for name in names)]
     others = "`, `".join(name for name in STACKS if name in names)
     return "\n".join(["## The server beside its peers", "", table(head, rows), "", "The factor is to `h3` of the same round.", "",
-                      COMPARED.format(own=OWN, rate=OPEN_RATE, sources=SOURCES, others=others, matchbox=MATCHBOX, sessions=sessions, pairs=options.sizes["relay_pairs"])])
+                      COMPARED.format(own=OWN, sources=SOURCES, others=others, matchbox=MATCHBOX, sessions=sessions, pairs=options.sizes["relay_pairs"])])
 
 
 COMPARED = """- `{own}`: this server in development configuration, with all of its bounds and the wiping allocator; over WebSocket the same,
-  without TLS on loopback, as its page is. In production all limits are on, and the load comes from {sources}, whose sessions are
-  opened at {rate} a second (more would be asked for proof of work), so fewer come in one turn of the server. One session may
-  send so few frames there that saturation says nothing.
+  without TLS on loopback, as its page is. In production all limits are on, and the load comes from {sources}; nobody proves work.
+  One session may send so few frames there that saturation says nothing.
 - `{others}`: the same core behind other WebTransport stacks (`benches/baseline`): quinn with h3 and h3-webtransport, and the two others
   that work in browsers; same certificate, ciphers, windows and limits, a task a connection on one thread, mimalloc without wiping, and
   without Origin check, probes, shedding, Retry and drain.
@@ -159,8 +158,7 @@ def pairing(options, results, directory):
     if found:
         by_share = [f"{share:.0%}: {spread(production_ratio(found, share))}" for share in options.sizes["shares"]]
         lines += ["Shares are of the capacity in development, so that the configurations compare. In production all limits are on, and the",
-                  f"load comes from {SOURCES}, whose sessions are opened at {OPEN_RATE} a second (more would be asked for",
-                  f"proof of work). p99 of production over development, round by round: {', '.join(by_share)}.", ""]
+                  f"load comes from {SOURCES}; nobody proves work. p99 of production over development, round by round: {', '.join(by_share)}.", ""]
     if connected:
         lines += [f"\"Many connected\": {connected:,} sessions (in development), any of which may look.", ""]
     draw_pairing(groups, directory)

@@ -13,8 +13,6 @@ from .machine import free_port, on_core, wait_for
 # Where the load on a server in production comes from: its limits count by address.
 SOURCES = "127.1.0.1-127.1.0.250"
 ORIGIN = "https://chat.example"
-# Newcomers a second from whom production does not ask proof of work (its setting `work_above` is 1,000).
-OPEN_RATE = "900"
 OWN = "anoncam"
 PRODUCTION = "production"
 BASELINE = "h3"
@@ -48,7 +46,7 @@ def running(options, name):
         if name == PRODUCTION:
             command += ["--config", str(production(pathlib.Path(directory), listen, command[0]))]
             target = ["--webtransport-url", f"https://{listen}/v1", "--origin", ORIGIN, "--insecure",
-                      "--source-addr", SOURCES, "--open-rate", OPEN_RATE]
+                      "--source-addr", SOURCES]
         if name == WEBSOCKET:
             target += ["--transport", "ws"]
         # As many WebSockets as the machine has files for, where a site for people would keep to fewer.
@@ -82,13 +80,16 @@ def program(options, name):
 
 
 def production(directory, listen, server):
-    """A configuration as for the public: a certificate from files, a public URL, all limits at their defaults."""
+    """A configuration as for the public: a certificate from files, a public URL, all limits at their defaults.
+
+    But nobody proves work: here everybody comes within seconds, which in life would be a flood.
+    """
     key, cert, file = directory / "key.pem", directory / "cert.pem", directory / "anoncam.toml"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-keyout", str(key), "-out", str(cert), "-days", "10", "-subj", "/CN=localhost", "-addext",
                     "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     key.chmod(0o600)
-    settings = (f'cert = "{cert}"\nkey = "{key}"\npublic_url = "https://{listen}"\norigins = ["{ORIGIN}"]\n'
+    settings = (f'cert = "{cert}"\nkey = "{key}"\npublic_url = "https://{listen}"\norigins = ["{ORIGIN}"]\nwork_above = 0\n'
                 '[operator]\nname = "a benchmark"\ncountry = "nowhere"\ncontact = "nobody"\n')
     file.write_text(settings)
     # The last line of what it prints adopts the privacy policy.
