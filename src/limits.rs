@@ -331,11 +331,18 @@ const _: () =
 pub const STREAM_WINDOW_BYTES: u32 = 16_384;
 /// Unread bytes of all streams of a connection, at most: a channel that is not read leaves room for the others.
 pub const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES + 4_096;
-/// STREAM frames of a client that may lie unread in QUIC, whether their data has gaps before it or came twice; and as many more
-/// as were read, up to the second number. Past it the connection is closed, and an honest client comes back and resumes.
-pub const UNREAD_FRAMES: u64 = 256;
-/// See [`UNREAD_FRAMES`]: data that came twice in the life of a connection on a bad network.
-pub const UNREAD_FRAMES_LATER: u64 = 1_024;
+/// STREAM frames of the channel that may lie unread in QUIC: as many as fill its window with frames of 16 bytes, while a slow stranger
+/// is waited for. Past it the connection is closed, and an honest client comes back and resumes.
+pub const UNREAD_CHANNEL_FRAMES: i32 = 1_024;
+/// STREAM frames of all other streams together that may lie unread in QUIC. Each has a few frames in the life of a
+/// connection; on a bad network some of them come twice.
+pub const UNREAD_OTHER_FRAMES: i32 = 48;
+/// CRYPTO frames after the handshake: only such come as a bad network repeats.
+pub const UNREAD_CRYPTO_FRAMES: u64 = 32;
+/// Frames with data from one client that are taken in before it is looked at whether they can be read.
+pub const TURN_FRAMES: u64 = 16;
+/// Frames with data that fit into one datagram at most, at 5 bytes each.
+const DATAGRAM_FRAMES: usize = RECV_SLOT_BYTES / 5;
 /// Connection IDs that a client may retire before the connection is closed. One goes with each change of its address, and
 /// quinn-proto keeps the ID that takes its place until the client acknowledges it, which a hostile one never does. An honest client
 /// comes back and resumes.
@@ -387,22 +394,35 @@ pub const CHANNEL_BYTES: usize = HOLD_BYTES
 
 /// A connection, its session and what QUIC and TLS keep for it while nothing happens, in bytes: measured as RSS, rounded up.
 pub const IDLE_CONNECTION_BYTES: usize = 24_576;
-/// What quinn-proto lets a stream over-allocate before it compacts (its assembler's threshold), in bytes.
+/// What quinn-proto lets a stream over-allocate before it compacts (its assembler's threshold), in bytes. The channel can be
+/// made to, and the stream of the handshake; all others together have too few unread frames.
 const REASSEMBLY_SLACK_BYTES: usize = 32_768;
+/// What the unread frames of other streams pin at most: a datagram each.
+const OTHERS_PIN_BYTES: usize = (UNREAD_OTHER_FRAMES as usize + TURN_FRAMES as usize + 1) * RECV_SLOT_BYTES;
 /// What quinn-proto keeps for one unread frame beside its data, in bytes, doubled because its heap grows by doubling.
 const UNREAD_FRAME_BYTES: usize = 2 * 56;
-/// **The most that one client can make the server hold, whatever it sends**, in bytes. About a third each is the reassembly of
-/// gapped streams, which is quinn-proto's to bound, and the hold that the protocol promises to slow readers. Slices of
-/// receive buffers count half as much again (see [`GATHER_BYTES`]).
+/// Unread frames of one client at once.
+const UNREAD_FRAMES: usize = UNREAD_CHANNEL_FRAMES as usize
+    + UNREAD_OTHER_FRAMES as usize
+    + UNREAD_CRYPTO_FRAMES as usize
+    + TURN_FRAMES as usize
+    + DATAGRAM_FRAMES;
+/// **The most that one client can make the server hold, whatever it sends**, in bytes. Nearly half of it is what is relayed: the hold
+/// that the protocol promises to slow readers, and frames on their way. Most of the rest is reassembly of what comes with gaps, which
+/// is quinn-proto's. What is relayed lies in slices of receive buffers, and counts half as much again (see [`GATHER_BYTES`]);
+/// what arrives is counted by what it pins.
 pub const CLIENT_BYTES: usize = IDLE_CONNECTION_BYTES
-    + (CLIENT_STREAMS + 1) * REASSEMBLY_SLACK_BYTES
+    + 2 * REASSEMBLY_SLACK_BYTES
+    + OTHERS_PIN_BYTES
     + CONNECTION_WINDOW_BYTES as usize
     + CRYPTO_BUFFER_BYTES
-    + (UNREAD_FRAMES + UNREAD_FRAMES_LATER) as usize * UNREAD_FRAME_BYTES
+    + UNREAD_FRAMES * UNREAD_FRAME_BYTES
     + RETIRED_IDS as usize * RETIRED_ID_BYTES
-    + (SEND_WINDOW_BYTES as usize + CHANNEL_BYTES) * 3 / 2
+    + SEND_WINDOW_BYTES as usize
+    + CHANNEL_BYTES
+    + (SEND_WINDOW_BYTES as usize + HOLD_BYTES + SIGNAL_PAYLOAD_BYTES + FRAME_HEADER_BYTES) / 2
     + CLIENT_BIDI_STREAMS * REQUEST_BYTES;
-const _: () = assert!(CLIENT_BYTES < 800 * 1_024, "one client stays below 800 KiB");
+const _: () = assert!(CLIENT_BYTES < 650 * 1_024, "one client stays below 650 KiB");
 
 /// Pieces on their way from a WebSocket's client to its shard, at most; [`STREAM_WINDOW_BYTES`] in all.
 pub const PIPE_UP_SLOTS: usize = 16;

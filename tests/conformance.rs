@@ -4,11 +4,18 @@
 
 mod peers;
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use peers::chat::{Chatter, HELLO, frame};
-use peers::raw::{Raw, soon};
+use peers::raw::{self, Raw, soon};
 use peers::server::Program;
 use peers::wire::{self, close, connect, control, data, get, headers};
-use quinn::VarInt;
+use quinn::{TransportConfig, VarInt};
+use rustls::NamedGroup;
+use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::pki_types::ServerName;
 
 /// A WebTransport application error as HTTP/3 carries it.
 const APPLICATION_ERROR_1: u64 = 0x52e4_a40f_a8dc;
@@ -252,4 +259,41 @@ async fn data_after_the_close_capsule_is_an_error_of_its_stream() {
     connect_stream.write_all(&[close(0, b""), data(b"more")].concat()).await.expect("bytes");
     let stopped = soon("a refusal", connect_stream.stopped()).await.expect("a refusal");
     assert_eq!(stopped.map(VarInt::into_inner), Some(0x10e));
+}
+
+/// Counts the tickets that servers give.
+#[derive(Debug, Default)]
+struct Tickets(AtomicUsize);
+
+impl ClientSessionStore for Tickets {
+    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_given_that_would_link_one_visit_to_the_next() {
+    let program = Program::start(&[]);
+    let tickets = Arc::new(Tickets::default());
+    let mut tls = raw::tls();
+    let store: Arc<dyn ClientSessionStore> = tickets.clone();
+    tls.resumption = Resumption::store(store);
+    let endpoint = raw::endpoint_at(Ipv4Addr::LOCALHOST, tls, TransportConfig::default());
+    let visit = Raw::through(endpoint, program.listen).await;
+    // The answer comes after whatever follows a handshake.
+    visit.ask(&get("/")).await;
+    assert_eq!(tickets.0.load(Ordering::Relaxed), 0, "a TLS ticket");
+    assert_eq!(visit.quic.stats().frame_rx.new_token, 0, "an address token");
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anoncam::config::{Arguments, Config};
-use anoncam::ops::Pausable;
 use anoncam::ops::control::{Order, client};
+use anoncam::ops::{Pausable, Total};
 use clap::Parser as _;
 use serde_json::json;
 use support::*;
@@ -169,22 +169,65 @@ async fn a_full_server_says_so_in_a_way_that_a_page_can_show() {
     assert!(reason["message"].is_string() && reason["retry_after_ms"].is_u64(), "{reason}");
 }
 
-#[tokio::test]
-async fn a_stranger_who_does_not_read_is_waited_for_and_then_the_chat_has_stalled() {
-    let world = World::new(1);
-    let mut ada = world.person().await;
-    ada.hello().await;
-    // Ben's window is small and he reads nothing after MATCHED.
-    let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+/// Somebody whose window is small: what they do not read stays with the server.
+async fn deaf(world: &World) -> Person {
+    let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
     let mut narrow = client_config();
     let mut transport = quinn::TransportConfig::default();
     transport.stream_receive_window(2_048_u32.into());
     narrow.transport_config(Arc::new(transport));
     endpoint.set_default_client_config(narrow.clone());
-    let connection = endpoint.connect_with(narrow, world.address, "localhost").unwrap().await.unwrap();
-    let url: url::Url = world.url().parse().unwrap();
-    let session = web_transport_quinn::Session::connect(connection, url).await.unwrap();
-    let mut ben = Person::new(session, endpoint).await;
+    let connection = endpoint
+        .connect_with(narrow, world.address, "localhost")
+        .expect("a server")
+        .await
+        .expect("a connection");
+    let url: url::Url = world.url().parse().expect("a URL");
+    let session = web_transport_quinn::Session::connect(connection, url).await.expect("a session");
+    Person::new(session, endpoint).await
+}
+
+#[tokio::test]
+async fn a_shard_that_holds_too_much_lets_go_of_whoever_makes_it_hold_the_most() {
+    let world = World::with(|config| {
+        config.shards = 1;
+        config.shard_buffer_bytes = 100_000;
+    });
+    let (mut ada, mut ben, chat) = world.chat().await;
+    let (mut heavier, mut lighter) = (world.person().await, world.person().await);
+    let mut chats = Vec::new();
+    let mut listeners = Vec::new();
+    for talker in [&mut heavier, &mut lighter] {
+        let mut listener = deaf(&world).await;
+        talker.hello().await;
+        listener.hello().await;
+        chats.push(meet(talker, &mut listener).await);
+        listeners.push(listener);
+    }
+    // Neither fills a hold; together they make the shard hold too much, and by then one of them has more than the other can have.
+    for (talker, chat, texts) in [(&mut heavier, chats[0], 8), (&mut lighter, chats[1], 6)] {
+        for _ in 0..texts {
+            talker.relay(TEXT, chat, &[b'x'; 8_000]).await;
+        }
+    }
+    let shed = || world.server().counters().sum(|shard| shard.totals.get(Total::Shed));
+    until(|| shed() == 1).await;
+    tokio::select! {
+        biased;
+        ended = heavier.expect(ENDED) => assert_eq!(ended["why"], "stalled"),
+        _ = lighter.expect(ENDED) => panic!("the one who holds less went first"),
+    }
+    ada.relay(TEXT, chat, b"nobody else notices").await;
+    assert_eq!(ben.expect_relayed(TEXT, chat).await, b"nobody else notices");
+    assert_eq!(shed(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_who_does_not_read_is_waited_for_and_then_the_chat_has_stalled() {
+    let world = World::new(1);
+    let mut ada = world.person().await;
+    ada.hello().await;
+    let mut ben = deaf(&world).await;
     ben.hello().await;
     let chat = meet(&mut ada, &mut ben).await;
     let begun = Instant::now();

@@ -46,10 +46,18 @@ impl Hub {
         self.heavy.remove(&(held, handle));
     }
 
+    /// What a client sends many frames of is read before more of it is taken in, so that one turn cannot pile them up.
+    pub(super) fn look_if_flooding(&mut self, instant: Instant, now: Time, handle: u32) {
+        if self.conn(handle).is_some_and(|conn| conn.is_flooding()) {
+            self.poll_quic(instant, now, handle);
+            self.end_if_hoarding(instant, now, handle);
+        }
+    }
+
     /// Ends a connection that makes QUIC hold data which cannot be read.
-    pub(super) fn give_up(&mut self, instant: Instant, now: Time, handle: u32) {
+    pub(super) fn end_if_hoarding(&mut self, instant: Instant, now: Time, handle: u32) {
         let Some(conn) = self.conn(handle) else { return };
-        if matches!(conn.phase, Phase::Closed) {
+        if !conn.hoards() || matches!(conn.phase, Phase::Closed) {
             return;
         }
         conn.close_quic(instant, H3_EXCESSIVE_LOAD, "too much data with gaps");

@@ -68,6 +68,7 @@ impl Hub {
             None => Received::Done,
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 self.handle_datagram(now, handle, event);
+                self.look_if_flooding(instant, now, handle.0 as u32);
                 Received::Done
             }
             Some(DatagramEvent::NewConnection(incoming)) if self.has_heir => {

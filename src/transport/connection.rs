@@ -12,6 +12,7 @@ use quinn_proto::{Connection, Dir, StreamId, VarInt};
 use super::clock::Clock;
 use super::h3;
 use super::line::{Line, LineDue};
+use super::unread::Unread;
 use crate::core::io::{CloseCode, Time};
 use crate::limits;
 
@@ -91,10 +92,14 @@ pub struct Conn {
     pub deferred: Vec<StreamId>,
     /// What the session layer could not write at once.
     pub blocked: VecDeque<Blocked>,
-    /// Chunks of stream data that were taken out of QUIC, and ends of streams.
-    pub taken: u64,
     /// Once its address is proven: whether too many connections come from there, and when one more may (`Guard::connected`).
     pub late_ms: Option<u32>,
+    /// STREAM frames that lie unread in QUIC.
+    pub unread: Unread,
+    /// Frames with data that had come when it was last looked at whether the client hoards.
+    looked_at: u64,
+    /// CRYPTO frames that had come when the handshake ended.
+    crypto: u64,
     /// Whether it is counted among the connections without a completed handshake.
     pub half_open: bool,
     /// QUIC packets sent, and lost, as last counted.
@@ -112,20 +117,32 @@ impl Conn {
             phase: Phase::Handshake { until: now.plus_ms(limits::HANDSHAKE_DEADLINE_MS) },
             deferred: Vec::new(),
             blocked: VecDeque::new(),
-            taken: 0,
             late_ms: None,
+            unread: Unread::default(),
+            looked_at: 0,
+            crypto: 0,
             half_open: true,
             packets: (0, 0),
         }
     }
 
-    /// Whether the client sends stream data that cannot be read, because of gaps, over and over. Data that is sent twice
-    /// looks the same from here, so a client may have some of it; over its limits it has to come back and resume.
-    /// The same goes for connection IDs that it retires.
-    pub fn hoards(&self) -> bool {
+    /// Whether so much has come since it was last looked at that it has to be now, before the turn goes on.
+    pub fn is_flooding(&self) -> bool {
         let frames = self.quic.stats().frame_rx;
-        let unread = frames.stream.saturating_sub(self.taken);
-        unread > limits::UNREAD_FRAMES + self.taken.min(limits::UNREAD_FRAMES_LATER)
+        frames.stream + frames.crypto > self.looked_at + limits::TURN_FRAMES
+    }
+
+    /// Whether the client makes QUIC hold what cannot be read: data behind gaps, or connection IDs in the place of those that it
+    /// retires. Over its limits an honest client has to come back and resume.
+    pub fn hoards(&mut self) -> bool {
+        let frames = self.quic.stats().frame_rx;
+        self.looked_at = frames.stream + frames.crypto;
+        let handshaking = matches!(self.phase, Phase::Handshake { .. });
+        if handshaking {
+            self.crypto = frames.crypto;
+        }
+        self.unread.is_too_much(self.channel)
+            || frames.crypto > self.crypto + limits::UNREAD_CRYPTO_FRAMES
             || frames.retire_connection_id > limits::RETIRED_IDS
     }
 

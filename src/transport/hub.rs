@@ -335,9 +335,7 @@ impl Hub {
         }
         self.flush(now, handle);
         self.account(now, handle);
-        if self.conn(handle).is_some_and(|conn| conn.hoards()) {
-            self.give_up(instant, now, handle);
-        }
+        self.end_if_hoarding(instant, now, handle);
         Some(handle)
     }
 

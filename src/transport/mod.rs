@@ -35,6 +35,7 @@ pub mod settings;
 pub mod socket;
 mod streams;
 pub mod tls;
+mod unread;
 mod vacated;
 mod watch;
 mod websocket;

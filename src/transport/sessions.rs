@@ -36,6 +36,7 @@ impl Hub {
             h3::Effect::Reset { id, code } => conn.reset(quic_id(id), varint(code)),
             h3::Effect::StopSending { id, code } => {
                 drop(conn.quic.recv_stream(quic_id(id)).stop(varint(code)));
+                conn.unread.note_end(quic_id(id));
             }
             h3::Effect::SessionOpened => {
                 conn.line.tell("session opened", None);

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use quinn_proto::{Event, StreamEvent, StreamId};
+use quinn_proto::{Dir, Event, StreamEvent, StreamId};
 
 use super::connection::Phase;
 use super::h3;
@@ -72,11 +72,16 @@ impl Hub {
     pub(super) fn stream_event(&mut self, instant: Instant, now: Time, handle: u32, event: &StreamEvent) {
         match *event {
             StreamEvent::Opened { dir } => {
-                while let Some(id) = self.conn(handle).and_then(|conn| conn.quic.streams().accept(dir)) {
+                while let Some(id) = self.accept(handle, dir) {
                     self.read(instant, now, handle, id);
                 }
             }
-            StreamEvent::Readable { id } => self.read(instant, now, handle, id),
+            StreamEvent::Readable { id } => {
+                if let Some(conn) = self.conn(handle) {
+                    conn.unread.note_frame(id);
+                }
+                self.read(instant, now, handle, id);
+            }
             StreamEvent::Writable { .. } | StreamEvent::Available { .. } => {
                 if let Some(conn) = self.conn(handle) {
                     conn.flush_blocked();
@@ -90,6 +95,14 @@ impl Hub {
             }
         }
         self.poll_session(instant, now, handle);
+    }
+
+    /// The next stream that the client has opened. QUIC tells of its first frame by that.
+    fn accept(&mut self, handle: u32, dir: Dir) -> Option<StreamId> {
+        let conn = self.conn(handle)?;
+        let id = conn.quic.streams().accept(dir)?;
+        conn.unread.note_frame(id);
+        Some(id)
     }
 
     /// Reads what there is of one stream, unless it has to stay in QUIC for now.
@@ -129,7 +142,10 @@ impl Hub {
     pub(super) fn take_chunk(&mut self, handle: u32, id: StreamId) -> Taken {
         let Some(conn) = self.conn(handle) else { return Taken::Nothing };
         let mut stream = conn.quic.recv_stream(id);
-        let Ok(mut chunks) = stream.read(true) else { return Taken::Nothing };
+        let Ok(mut chunks) = stream.read(true) else {
+            conn.unread.note_end(id);
+            return Taken::Nothing;
+        };
         let taken = match chunks.next(usize::MAX) {
             Ok(Some(chunk)) => Taken::Data(chunk.bytes),
             Ok(None) => Taken::End,
@@ -138,7 +154,11 @@ impl Hub {
         };
         // Flow control credit, if any, leaves with the next packets: the connection is being serviced.
         let _ = chunks.finalize();
-        conn.taken += u64::from(matches!(taken, Taken::Data(_) | Taken::End));
+        match &taken {
+            Taken::Data(data) => conn.unread.note_taken(id, data.len()),
+            Taken::End | Taken::Reset(_) => conn.unread.note_end(id),
+            Taken::Nothing => {}
+        }
         taken
     }
 

@@ -11,7 +11,7 @@ use anoncam::ops::watchdog::Pulse as _;
 
 use crate::http;
 use crate::program::{Guarded, Running, anoncam};
-use crate::support::{LONG, World};
+use crate::support::{DRAIN, LONG, World};
 
 const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--site", "127.0.0.1:0"];
 
@@ -55,6 +55,24 @@ fn a_service_manager_is_told_when_it_serves_reloads_lives_and_stops() {
     server.signal("-TERM");
     assert_eq!(manager.hears_of_the_state(), "STOPPING=1\nSTATUS=draining");
     assert_eq!(server.wait().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_while_people_still_chat() {
+    let server = Running::run(anoncam(&PORTS).env("ANONCAM_DRAIN_SECONDS", "600"));
+    let config: serde_json::Value =
+        serde_json::from_slice(&http::get(server.site, "/client-config.json").body).expect("JSON");
+    let url = config["webtransport"]["url"].as_str().expect("a URL");
+    let listen = url.trim_start_matches("https://").trim_end_matches("/v1");
+    let world = World::beside(listen.parse().expect("an address"), server.site);
+    let (mut ada, mut ben, _) = world.chat().await;
+    server.signal("-TERM");
+    for person in [&mut ada, &mut ben] {
+        assert_eq!(person.expect(DRAIN).await["within_ms"], 600_000);
+    }
+    server.signal("-TERM");
+    let (status, _) = tokio::task::spawn_blocking(|| server.wait()).await.expect("an end");
+    assert_eq!(status, Some(143), "as a shell tells of SIGTERM");
 }
 
 #[test]
