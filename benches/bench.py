@@ -79,13 +79,15 @@ def main():
     unknown = [name for name in options.part if name not in all_parts]
     if unknown:
         sys.exit(f"no part {unknown[0]}: one of {', '.join(all_parts)}")
-    if not options.no_build and not options.write:
+    if not options.no_build:
         build(options)
     directory = ROOT / "target" / "bench" / fingerprint(options)
     directory.mkdir(parents=True, exist_ok=True)
     results = kept(directory, all_parts, options)
     if not options.write:
         measure(options, all_parts, results, directory)
+    elif not results:
+        sys.exit("nothing has been measured with these programs: the document stays as it is")
     if not options.part:
         where = ROOT / "target" / "bench" if options.quick else ROOT / "docs"
         document.write(options, results, where)

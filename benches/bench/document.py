@@ -36,7 +36,7 @@ def conditions(results):
     if unsound:
         text += (f"\n\n**{len(unsound)} of {all_of} runs were not sound**: the generator or the machine was the limit there, and those "
                  f"figures are a lower bound of what the server can do. The first said: \"{unsound[0]}\".")
-    else:
+    elif all_of:
         text += f" All {all_of} runs were sound: no limit of the generator was met."
     return text
 
