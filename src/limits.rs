@@ -576,6 +576,8 @@ pub const ACME_LONGEST_PAUSE_S: u64 = 3_600;
 /// Connections of the site at once; more wait in the kernel's backlog. Worst case with
 /// [`SITE_HEAD_BYTES`] each: 64 MiB; the files themselves are in the binary.
 pub const SITE_CONNECTIONS: usize = 1_024;
+/// Connections that wait in the kernel's backlog of each address (Linux takes no more than `net.core.somaxconn`); the next ask again.
+pub const SITE_BACKLOG: i32 = 1_024;
 /// Longest request head on the site, in bytes, and the buffer of a connection.
 pub const SITE_HEAD_BYTES: usize = 16_384;
 /// Most header fields of a request.

@@ -87,8 +87,54 @@ fn the_site_speaks_https_under_its_own_name() {
     let config: serde_json::Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(config["webtransport"]["url"], "https://chat.example:4433/v1");
     assert!(config["webtransport"].get("serverCertificateHashes").is_none(), "an authority vouches for it");
+    assert_eq!(config["websocket"]["url"], "wss://chat.example/v1");
     assert_eq!(server.page_url(), "https://chat.example");
     server.drain_and_stop(Duration::ZERO).expect("an end");
+}
+
+/// Both versions of TLS over TCP; whoever comes again with what they were given is as new as the first time.
+#[tokio::test]
+async fn who_has_no_webtransport_meets_everybody_over_tls_and_is_given_nothing_to_be_known_by() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = files(directory.path());
+    let certificate = certificate::issue(&files, NAME);
+    let server = server(&files);
+    let world = support::World::beside(server.local_addr(), server.site_addr());
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).expect("a root");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .expect("a version")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        // It keeps what a server gives it, and would show it the second time.
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let knock = async |origin: &str| {
+            let address = (Ipv4Addr::LOCALHOST, world.site.port());
+            let tcp = tokio::net::TcpStream::connect(address).await.expect("a connection");
+            let tls = connector.connect(NAME.try_into().expect("a name"), tcp).await.expect("TLS");
+            let connection = tls.get_ref().1;
+            assert_eq!(connection.protocol_version(), Some(version.version));
+            assert_eq!(connection.handshake_kind(), Some(rustls::HandshakeKind::Full), "{version:?}");
+            support::knock_over(tls, &format!("wss://{NAME}/v1"), Some(origin)).await
+        };
+        assert_eq!(knock("https://evil.example").await.err(), Some(403));
+        let mut ada = knock("https://chat.example").await.expect("a WebSocket");
+        ada.hello().await;
+        let mut ben = world.person().await;
+        ben.hello().await;
+        ben.find(serde_json::json!({"n": 1, "mode": "text"})).await;
+        ben.expect(support::WAITING).await;
+        let chat = ada.meets(1).await;
+        ada.relay(support::TEXT, chat, b"over TLS").await;
+        ben.expect(support::MATCHED).await;
+        assert_eq!(ben.expect_relayed(support::TEXT, chat).await, b"over TLS");
+        ben.raw(support::LEAVE, b"").await;
+    }
+    let stopped = tokio::task::spawn_blocking(|| server.drain_and_stop(Duration::ZERO));
+    stopped.await.expect("a thread").expect("an end");
 }
 
 /// The chain that a server shows over TCP, whoever has signed it.

@@ -200,20 +200,38 @@ fn health_and_readiness_are_told_to_programs_at_whatever_name() {
     stop(server);
 }
 
-#[test]
-fn the_page_is_served_at_every_address() {
-    let free = || TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let (one, other) = (free(), free());
-    let addresses = [format!("127.0.0.1:{one}"), format!("[::1]:{one}"), format!("127.0.0.2:{other}")];
-    let addresses = addresses.map(|address| address.parse::<SocketAddr>().expect("an address"));
+/// A server whose site is at these addresses with a free port, and the port.
+fn server_at(ips: &[&str]) -> (Server, u16) {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let site = Addresses::new(addresses).expect("addresses");
-    let config = Config { listen: any.into(), site, shards: 1, ..Config::default() };
-    let server = Server::start(config).expect("a server");
-    for address in addresses {
-        assert_eq!(get(address, "/healthz").status, 200, "{address}");
+    loop {
+        let port = TcpListener::bind(any).expect("a port").local_addr().expect("an address").port();
+        let addresses = ips.iter().map(|ip| SocketAddr::new(ip.parse().expect("an address"), port));
+        let site = Addresses::new(addresses).expect("addresses");
+        let config = Config { listen: any.into(), site, shards: 1, ..Config::default() };
+        match Server::start(config) {
+            Ok(server) => return (server, port),
+            // Somebody has taken it meanwhile.
+            Err(error) if error.to_string().contains("the port is in use") => {}
+            Err(error) => panic!("{error}"),
+        }
     }
-    stop(server);
+}
+
+/// Beside an IPv4 address an IPv6 one takes IPv6 alone; alone, `[::]` takes both.
+#[test]
+fn the_page_is_served_at_every_address_over_ipv4_and_ipv6() {
+    for (ips, reached) in [
+        (&["127.0.0.1", "::1", "127.0.0.2"][..], &["127.0.0.1", "::1", "127.0.0.2"][..]),
+        (&["0.0.0.0", "::"], &["127.0.0.1", "127.0.0.2", "::1"]),
+        (&["::"], &["127.0.0.1", "::1"]),
+    ] {
+        let (server, port) = server_at(ips);
+        for ip in reached {
+            let address = SocketAddr::new(ip.parse().expect("an address"), port);
+            assert_eq!(get(address, "/healthz").status, 200, "{ips:?}: {ip}");
+        }
+        stop(server);
+    }
 }
 
 /// Whoever may not be served is found behind a proxy that is trusted, and nobody can hide or pretend behind one that is not.

@@ -2,6 +2,9 @@
 //!
 //! In: a draft in which every value is right by itself. Out: a [`Config`], or the problems with their places.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use super::draft::Draft;
 use super::{CertificateFiles, Config, Place, Problem, acme, imprint, turn};
 use crate::tls::{self, acme::Acme};
@@ -41,7 +44,8 @@ pub(super) fn check(mut draft: Draft) -> Result<Config, Vec<Problem>> {
         return Err(problems);
     }
     let mut config = Config { certificate, turn, ..std::mem::take(&mut draft.config) };
-    config.warnings.extend(turn::warnings(draft.turn_secret.as_ref()));
+    let secrets = draft.turn_secret.iter().chain(draft.key.as_ref());
+    config.warnings.extend(secrets.filter_map(|path| readable_by_everybody(path)));
     if let (true, Some(url)) = (config.origins.is_empty(), &config.public_url) {
         config.origins.push(site_origin(url, &config));
     }
@@ -88,6 +92,12 @@ fn addresses(draft: &Draft, secured: bool) -> Vec<Problem> {
     problems
 }
 
+/// What an operator is told whose secret file is open to all users of the machine.
+fn readable_by_everybody(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| format!("everybody can read {}: chmod o-r {0}", path.display()))
+}
+
 fn certificate(draft: &mut Draft, problems: &mut Vec<Problem>) -> Option<CertificateFiles> {
     let (cert, key) = match (&draft.cert, &draft.key) {
         (None, None) => return None,
@@ -104,13 +114,7 @@ fn certificate(draft: &mut Draft, problems: &mut Vec<Problem>) -> Option<Certifi
     let files = CertificateFiles { cert: cert.clone(), key: key.clone() };
     match tls::load_certificate(&files) {
         Ok(key) => {
-            if let Some(excess) = tls::excess_bytes(&key) {
-                let warning = format!(
-                    "the certificate chain is {excess} bytes too long for QUIC's first answer, so each connection takes one \
-                     round trip more; an ECDSA certificate with a short chain, without the root, fits"
-                );
-                draft.config.warnings.push(warning);
-            }
+            draft.config.warnings.extend(tls::excess_warning(&key));
             Some(files)
         }
         Err(error) => {

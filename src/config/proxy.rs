@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::HeaderName;
+use hyper::header::{self, HeaderName};
 
 use super::draft::Draft;
 use super::value::Value;
@@ -31,7 +31,15 @@ pub(super) fn give_addresses(draft: &mut Draft, value: &Value) -> Result<(), Str
 
 pub(super) fn give_header(draft: &mut Draft, value: &Value) -> Result<(), String> {
     let text = value.text("the name of a header")?;
-    draft.config.proxies.header =
-        text.parse().map_err(|_| format!("\"{text}\" is not the name of a header"))?;
+    let header: HeaderName = text.parse().map_err(|_| format!("\"{text}\" is not the name of a header"))?;
+    if header == header::FORWARDED {
+        // Taken, it would say nothing of use, and every client would count as the proxy (RFC 7239 writes `for=192.0.2.1`).
+        return Err(
+            "\"forwarded\" is written in another way, allowed are headers with a list of addresses, such as \
+                    x-forwarded-for"
+                .to_owned(),
+        );
+    }
+    draft.config.proxies.header = header;
     Ok(())
 }

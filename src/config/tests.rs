@@ -84,6 +84,7 @@ fn proxies_are_ranges_of_addresses_and_a_header() {
         ("addresses = [\"10.0.0.0/33\"]", "proxy.addresses: \"10.0.0.0/33\" is not allowed"),
         ("addresses = 10", "proxy.addresses: a number where a list belongs"),
         ("header = \"a header\"", "proxy.header: \"a header\" is not the name of a header"),
+        ("header = \"Forwarded\"", "proxy.header: \"forwarded\" is written in another way"),
     ];
     for (text, expected) in wrong {
         let complaint = complaint(&format!("[proxy]\n{text}"));
@@ -249,6 +250,15 @@ fn a_production_server_knows_its_own_name() {
     );
     assert_eq!(config.imprint.site.as_deref(), Some("chat.example"));
     assert_eq!(PrivacyPolicy::of(&config).updated().to_string(), "2026-12-24");
+
+    let open = |name: &str| {
+        format!("everybody can read {0}: chmod o-r {0}", world.path().with_file_name(name).display())
+    };
+    assert_eq!(config.warnings, [open("s"), open("key.pem")]);
+    let certificate = std::fs::read_to_string(world.path().with_file_name("cert.pem")).expect("a file");
+    world.write("cert.pem", &certificate.repeat(10));
+    let warnings = load(&[]).expect("a configuration").warnings;
+    assert!(warnings[0].contains("bytes too long for QUIC's first answer"), "{warnings:?}");
 
     let refusal = load(&["--dumpable-for-tests"]).expect_err("nobody reads the memory here");
     assert!(refusal.starts_with("--dumpable-for-tests: not in production"), "{refusal}");

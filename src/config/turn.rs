@@ -1,6 +1,6 @@
 //! TURN and STUN: URLs as browsers take them, and the secret shared with the relay.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -85,14 +85,6 @@ pub(super) fn check(draft: &Draft, problems: &mut Vec<Problem>) -> Option<Turn> 
             None
         }
     }
-}
-
-/// What is allowed and still looks like a mistake: a secret that every user of the machine can read.
-pub(super) fn warnings(secret: Option<&PathBuf>) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = secret?;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    (mode & 0o004 != 0).then(|| format!("everybody can read {}: chmod o-r {0}", path.display()))
 }
 
 /// One secret a line, one or two of them.

@@ -140,7 +140,12 @@ async fn turn_certificates(certificates: &CertificateStore) {
     loop {
         look.tick().await;
         match certificates.watch() {
-            Ok(true) => tracing::info!("the certificate has changed and was read again"),
+            Ok(true) => {
+                tracing::info!("the certificate has changed and was read again");
+                if let Some(warning) = certificates.warning() {
+                    tracing::warn!("{warning}");
+                }
+            }
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(%error, "the certificate has changed and cannot be used; the old one stays");

@@ -16,7 +16,7 @@ use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -43,12 +43,14 @@ impl SiteSockets {
     /// with the address.
     pub fn bind(addresses: &Addresses) -> Result<Self, (SocketAddr, io::Error)> {
         let mut all: Option<Self> = None;
+        // As for UDP: beside an address of IPv4, one of IPv6 means IPv6 alone.
+        let only_v6 = addresses.iter().any(|address| address.is_ipv4());
         for address in addresses.iter() {
             // Taken already as the other meaning of `localhost`.
             if all.as_ref().is_some_and(|all| all.listens_on(address)) {
                 continue;
             }
-            let one = Self::bind_one(address).map_err(|error| (address, error))?;
+            let one = Self::bind_one(address, only_v6).map_err(|error| (address, error))?;
             match &mut all {
                 Some(all) => all.listeners.extend(one.listeners),
                 None => all = Some(one),
@@ -61,12 +63,12 @@ impl SiteSockets {
         self.listeners.iter().any(|listener| listener.local_addr().is_ok_and(|local| local == address))
     }
 
-    fn bind_one(address: SocketAddr) -> io::Result<Self> {
-        let first = listen(address)?;
+    fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<Self> {
+        let first = listen(address, only_v6)?;
         let bound = first.local_addr()?;
         let mut listeners = vec![first];
         if bound.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            match listen(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), bound.port())) {
+            match listen(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), bound.port()), only_v6) {
                 Ok(second) => listeners.push(second),
                 // Somebody else would answer to half of the browsers that open localhost.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
@@ -171,10 +173,18 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<StdListener> {
-    let listener = StdListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+fn listen(address: SocketAddr, only_v6: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Whatever the system's own default is. What it does not allow is no error: `[::1]` alone works in any case.
+        let _ = socket.set_only_v6(only_v6);
+    }
+    // A restart does not wait for connections of before that are still being closed.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::SITE_BACKLOG)?;
+    Ok(socket.into())
 }
 
 async fn accept<R: Respond>(listener: TcpListener, site: Arc<Site<R>>) {

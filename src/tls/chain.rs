@@ -16,10 +16,19 @@ const OTHER_BYTES: usize = 560;
 const ENTRY_BYTES: usize = 5;
 
 /// By how many bytes the first flight with this certificate exceeds what may be sent; `None` when it fits.
-pub fn excess_bytes(key: &CertifiedKey) -> Option<usize> {
+fn excess_bytes(key: &CertifiedKey) -> Option<usize> {
     let chain: usize = key.cert.iter().map(|certificate| certificate.len() + ENTRY_BYTES).sum();
     let flight = OTHER_BYTES + chain + signature_bytes(key) + key.ocsp.as_ref().map_or(0, Vec::len);
     flight.checked_sub(BUDGET_BYTES).filter(|excess| *excess > 0)
+}
+
+/// What an operator is told whose chain does not fit.
+pub fn excess_warning(key: &CertifiedKey) -> Option<String> {
+    let excess = excess_bytes(key)?;
+    Some(format!(
+        "the certificate chain is {excess} bytes too long for QUIC's first answer, so each connection takes one round trip \
+         more; an ECDSA certificate with a short chain, without the root, fits"
+    ))
 }
 
 /// The longest signature that the key makes.
@@ -50,5 +59,7 @@ mod tests {
             many.cert.push(one.cert[0].clone());
         }
         assert!(excess_bytes(&many).is_some_and(|excess| (1_000..1_600).contains(&excess)));
+        let told = excess_warning(&many).expect("a warning");
+        assert!(told.contains(" bytes too long for QUIC's first answer"), "{told}");
     }
 }

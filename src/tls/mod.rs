@@ -18,7 +18,7 @@ use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::server::NoServerSessionStorage;
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
-pub use chain::excess_bytes;
+pub use chain::excess_warning;
 #[cfg(test)]
 pub(crate) use files::tests::pem as test_pem;
 pub use files::{CertificateError, load_certificate};

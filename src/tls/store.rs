@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::files::Version;
-use super::{ALPN_ACME, CertificateError, SelfMade, SelfMadeParts, load_certificate};
+use super::{ALPN_ACME, CertificateError, SelfMade, SelfMadeParts, excess_warning, load_certificate};
 use crate::config::CertificateFiles;
 use crate::limits;
 
@@ -86,6 +86,11 @@ impl CertificateStore {
     /// What to show to an authority that asks for these names, until the next call.
     pub fn set_challenges(&self, challenges: Vec<(String, Arc<CertifiedKey>)>) {
         *self.challenges.write().unwrap_or_else(PoisonError::into_inner) = challenges;
+    }
+
+    /// What the operator should know of the certificate that is served now.
+    pub fn warning(&self) -> Option<String> {
+        excess_warning(&self.current())
     }
 
     fn new(state: State) -> Self {

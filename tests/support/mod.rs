@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use web_transport_quinn::{RecvStream, SendStream, Session};
 
 #[allow(unused_imports)] // Some tests know WebTransport only.
-pub use websocket::{SocketPerson, knock as knock_at_site};
+pub use websocket::{SocketPerson, knock as knock_at_site, knock_over};
 
 /// What nothing in these tests takes, on however slow a machine.
 pub const LONG: Duration = Duration::from_secs(30);

@@ -4,15 +4,21 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest as _};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{HELLO, LONG, MATCHED, WAITING, WELCOME, World};
 
+/// What a WebSocket goes over: TCP, or TLS on it.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
 /// One client with an open channel.
 pub struct SocketPerson {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub socket: WebSocketStream<Box<dyn Wire>>,
     /// Bytes of the channel that have come and are not whole frames yet.
     heard: Vec<u8>,
     /// Pings that have come.
@@ -25,11 +31,23 @@ pub struct SocketPerson {
 
 /// Opens a WebSocket; an error holds the HTTP status if that is what was wrong.
 pub async fn knock(site: SocketAddr, path: &str, origin: Option<&str>) -> Result<SocketPerson, u16> {
-    let mut request = format!("ws://{site}{path}").into_client_request().unwrap();
+    let tcp = TcpStream::connect(site).await.expect("a connection");
+    knock_over(tcp, &format!("ws://{site}{path}"), origin).await
+}
+
+/// The same over a connection that there is.
+pub async fn knock_over(
+    wire: impl Wire + 'static,
+    url: &str,
+    origin: Option<&str>,
+) -> Result<SocketPerson, u16> {
+    let mut request = url.into_client_request().unwrap();
     if let Some(origin) = origin {
         request.headers_mut().insert("Origin", origin.parse().unwrap());
     }
-    match tokio_tungstenite::connect_async(request).await {
+    let wire: Box<dyn Wire> = Box::new(wire);
+    let opened = tokio_tungstenite::client_async(request, wire);
+    match tokio::time::timeout(LONG, opened).await.expect("an answer in time") {
         Ok((socket, _)) => {
             Ok(SocketPerson { socket, heard: Vec::new(), pings: 0, close: None, token: String::new() })
         }

@@ -87,6 +87,9 @@ pub async fn renew(acme: Acme, store: Arc<CertificateStore>) {
         match tokio::time::timeout(Duration::from_secs(ACME_ORDER_S), order_one(&acme, &store)).await {
             Ok(Ok(())) => {
                 tracing::info!("a new certificate was issued");
+                if let Some(warning) = store.warning() {
+                    tracing::warn!("{warning}");
+                }
                 pause = Duration::from_secs(ACME_SHORTEST_PAUSE_S);
                 continue;
             }
