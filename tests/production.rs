@@ -203,11 +203,12 @@ fn an_authority_gives_a_certificate_for_tcp_and_udp_and_another_before_it_expire
     server.drain_and_stop(Duration::ZERO).expect("an end");
 
     // After a restart it goes on with what it has, under the same account.
-    let account = std::fs::read(state.join("account.json")).expect("an account");
+    let kept = config().certificate.expect("a file").cert.with_file_name("account.json");
+    let account = std::fs::read(&kept).expect("an account");
     let server = Server::start(config()).expect("a server");
     let chain = shown(server.site_addr()).expect("a chain");
     assert!(chain.len() >= 2 && (chain[0] == second || chain[0] != first), "at once");
-    assert_eq!(std::fs::read(state.join("account.json")).expect("an account"), account);
+    assert_eq!(std::fs::read(&kept).expect("an account"), account);
     server.drain_and_stop(Duration::ZERO).expect("an end");
 }
 

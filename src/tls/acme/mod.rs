@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::CertificateStore;
 use crate::limits::{ACME_LONGEST_PAUSE_S, ACME_ORDER_S, ACME_SHORTEST_PAUSE_S};
@@ -28,7 +28,7 @@ pub struct Acme {
     pub contact: Option<String>,
     /// PEM file with the root that the authority's own certificate goes back to; `None` means those of the system.
     pub root: Option<PathBuf>,
-    /// Where key, chain and account are kept.
+    /// Where key, chain and account are kept, in a folder for each authority.
     pub state: PathBuf,
     /// The names that the certificate is for.
     pub names: Vec<String>,
@@ -37,12 +37,19 @@ pub struct Acme {
 impl Acme {
     /// The file with the certificate's key and chain.
     pub fn certificate_file(&self) -> PathBuf {
-        state::certificate_file(&self.state)
+        state::certificate_file(&self.folder())
     }
 
-    /// Makes the state directory, for this user alone, if it is not there.
-    pub fn prepare(&self) -> Result<(), StateError> {
-        State::open(&self.state).map(|_| ())
+    /// What another authority gave is not taken for this one's: a certificate of a test authority, for instance.
+    fn folder(&self) -> PathBuf {
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+        let url = self.directory.trim_start_matches("https://");
+        self.state.join(url.chars().map(plain).take(200).collect::<String>().trim_matches(['.', '-']))
+    }
+
+    fn open(&self) -> Result<State, StateError> {
+        State::open(&self.state)?;
+        State::open(&self.folder())
     }
 }
 
@@ -75,8 +82,7 @@ pub async fn renew(acme: Acme, store: Arc<CertificateStore>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut pause = Duration::from_secs(ACME_SHORTEST_PAUSE_S);
     loop {
-        let due = if store.is_stopgap() { SystemTime::UNIX_EPOCH } else { renewal_due(&store.current()) };
-        if let Ok(wait) = due.duration_since(SystemTime::now()) {
+        if let Ok(wait) = due(&acme, &store).duration_since(SystemTime::now()) {
             // Looked at anew every hour at least: the clock may be set, or the operator may have put another file there.
             tokio::time::sleep(
                 wait.min(Duration::from_secs(ACME_LONGEST_PAUSE_S)).max(Duration::from_secs(1)),
@@ -90,8 +96,14 @@ pub async fn renew(acme: Acme, store: Arc<CertificateStore>) {
                 if let Some(warning) = store.warning() {
                     tracing::warn!("{warning}");
                 }
-                pause = Duration::from_secs(ACME_SHORTEST_PAUSE_S);
-                continue;
+                if due(&acme, &store) > SystemTime::now() {
+                    pause = Duration::from_secs(ACME_SHORTEST_PAUSE_S);
+                    continue;
+                }
+                tracing::error!(
+                    retry_s = pause.as_secs(),
+                    "the new certificate has expired already, or lacks a name; is the clock right?"
+                );
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, retry_s = pause.as_secs(), "no new certificate; the one in use stays");
@@ -107,21 +119,35 @@ pub async fn renew(acme: Acme, store: Arc<CertificateStore>) {
 }
 
 async fn order_one(acme: &Acme, store: &CertificateStore) -> Result<(), AcmeError> {
-    let state = State::open(&acme.state)?;
+    let state = acme.open()?;
     let certificate = order::order(acme, &state, store).await?;
     state.write_certificate(&certificate)?;
     store.reload(None)?;
     Ok(())
 }
 
-/// When a certificate is to be renewed: when a third of its life is left. One that cannot be read is due.
-fn renewal_due(key: &CertifiedKey) -> SystemTime {
-    let read =
-        |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate.validity().clone());
-    let Some(validity) = key.cert.first().and_then(|der| read(der)) else { return SystemTime::UNIX_EPOCH };
+/// When there is to be another certificate.
+fn due(acme: &Acme, store: &CertificateStore) -> SystemTime {
+    if store.is_stopgap() { SystemTime::UNIX_EPOCH } else { renewal_due(&store.current(), &acme.names) }
+}
+
+/// When a certificate is to be renewed: when a third of its life is left. One that cannot be read, or lacks one of these names, is due.
+fn renewal_due(key: &CertifiedKey, names: &[String]) -> SystemTime {
+    let Some(der) = key.cert.first() else { return SystemTime::UNIX_EPOCH };
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return SystemTime::UNIX_EPOCH };
+    if !names.iter().all(|name| has_name(&certificate, name)) {
+        return SystemTime::UNIX_EPOCH;
+    }
     let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    let validity = certificate.validity();
     let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));
     SystemTime::UNIX_EPOCH + Duration::from_secs(until - until.saturating_sub(from) / 3)
+}
+
+fn has_name(certificate: &X509Certificate<'_>, name: &str) -> bool {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let mut names = names.iter().flat_map(|names| &names.value.general_names);
+    names.any(|one| matches!(one, GeneralName::DNSName(dns) if dns.eq_ignore_ascii_case(name)))
 }
 
 /// A state directory that can be used, or what is wrong with it.
@@ -134,12 +160,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_renewed_when_a_third_of_its_life_is_left() {
+    fn a_certificate_is_renewed_when_a_third_of_its_life_is_left_or_a_name_is_missing() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
         let store = CertificateStore::self_made(now).expect("a certificate");
         // From an hour ago for ten days.
-        let due = renewal_due(&store.current()).duration_since(now).expect("later").as_secs();
+        let due = renewal_due(&store.current(), &["LocalHost".to_owned()]);
         let life = 10 * 86_400 + 3_600;
-        assert!(due.abs_diff(10 * 86_400 - life / 3) <= 1, "{due}");
+        let in_s = due.duration_since(now).expect("later").as_secs();
+        assert!(in_s.abs_diff(10 * 86_400 - life / 3) <= 1, "{in_s}");
+        let names = ["localhost".to_owned(), "chat.example".to_owned()];
+        assert_eq!(renewal_due(&store.current(), &names), SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn each_authority_has_a_folder_in_the_state_directory() {
+        let folder = |directory: &str| {
+            let acme = Acme {
+                directory: directory.to_owned(),
+                contact: None,
+                root: None,
+                state: "state".into(),
+                names: Vec::new(),
+            };
+            acme.folder().display().to_string()
+        };
+        assert_eq!(
+            folder("https://acme-v02.api.letsencrypt.org/directory"),
+            "state/acme-v02.api.letsencrypt.org-directory"
+        );
+        assert_eq!(folder("https://localhost:14000/dir"), "state/localhost-14000-dir");
+        assert_eq!(folder("https://../../etc"), "state/etc", "it stays in the state directory");
     }
 }
