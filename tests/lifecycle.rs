@@ -18,14 +18,13 @@ const INTERNAL: u32 = 7;
 const FULL: u32 = 8;
 
 #[tokio::test]
-async fn draining_tells_everybody_lets_chats_go_on_and_ends_them_at_the_deadline() {
+async fn draining_tells_everybody_refuses_newcomers_and_lets_chats_go_on() {
     let mut world = World::new(2);
     let (mut ada, mut ben, chat) = world.chat().await;
     let mut idle = world.person().await;
     idle.hello().await;
-    // Long enough for a newcomer and a last word on a busy machine.
-    let stopped = world.stop(Duration::from_secs(10));
-    assert!(idle.expect(DRAIN).await["within_ms"].as_u64().unwrap() <= 10_000);
+    let stopped = world.stop(Duration::from_secs(3_600));
+    assert!(idle.expect(DRAIN).await["within_ms"].as_u64().unwrap() <= 3_600_000);
     ada.expect(DRAIN).await;
     ben.expect(DRAIN).await;
     let mut late = world.person().await;
@@ -34,7 +33,22 @@ async fn draining_tells_everybody_lets_chats_go_on_and_ends_them_at_the_deadline
     assert!(serde_json::from_str::<serde_json::Value>(&reason).unwrap()["message"].is_string());
     ada.relay(TEXT, chat, b"one last word").await;
     assert_eq!(ben.expect_relayed(TEXT, chat).await, b"one last word");
+    ada.raw(LEAVE, b"").await;
+    assert_eq!(ben.expect(ENDED).await, json!({"chat": chat, "why": "left"}));
+    // Nobody is in a chat any more: the hour is not waited for.
+    for person in [&mut ada, &mut ben, &mut idle] {
+        assert_eq!(person.closed().await.0, DRAINING);
+    }
+    stopped.await.unwrap().expect("a clean stop");
+}
+
+#[tokio::test]
+async fn at_the_deadline_of_a_drain_chats_are_ended() {
+    let mut world = World::new(2);
+    let (mut ada, mut ben, chat) = world.chat().await;
+    let stopped = world.stop(Duration::from_secs(1));
     for person in [&mut ada, &mut ben] {
+        person.expect(DRAIN).await;
         assert_eq!(person.expect(ENDED).await, json!({"chat": chat, "why": "draining"}));
         assert_eq!(person.closed().await.0, DRAINING);
     }

@@ -62,7 +62,7 @@ fn get_as(
     let server_name = name.try_into().expect("a name");
     let connection = rustls::ClientConnection::new(Arc::new(config), server_name).expect("a connection");
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, site.port()))?;
-    tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
+    tcp.set_read_timeout(Some(support::LONG))?;
     let mut stream = rustls::StreamOwned::new(connection, tcp);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
@@ -153,7 +153,8 @@ fn shown_where(
     site: SocketAddr,
     wanted: impl Fn(&[CertificateDer<'static>]) -> bool,
 ) -> CertificateDer<'static> {
-    let deadline = Instant::now() + 2 * support::LONG;
+    // An order that fails on a machine with much else to do is tried again after a minute.
+    let deadline = Instant::now() + 5 * support::LONG;
     loop {
         if let Some(chain) = shown(site).filter(|chain| wanted(chain)) {
             return chain[0].clone();
@@ -188,17 +189,7 @@ fn an_authority_gives_a_certificate_for_tcp_and_udp_and_another_before_it_expire
     assert!(first.windows(NAME.len()).any(|part| part == NAME.as_bytes()));
     let mode = std::fs::metadata(&state).expect("the state directory").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
-    // The same over QUIC.
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let over_quic = runtime.block_on(async {
-        let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
-        let connecting = endpoint.connect_with(support::client_config(), server.local_addr(), NAME);
-        let connection = connecting.expect("a configuration").await.expect("a connection");
-        let identity = connection.peer_identity().expect("a certificate");
-        identity.downcast::<Vec<CertificateDer<'static>>>().expect("certificates")[0].clone()
-    });
-    let now = shown(site).expect("a chain")[0].clone();
-    assert!(over_quic == first || over_quic == now, "one certificate for both");
+    let now = the_same_over_quic(site, server.local_addr());
     let second = shown_where(site, |chain| issued(chain) && chain[0] != first && chain[0] != now);
     server.drain_and_stop(Duration::ZERO).expect("an end");
 
@@ -210,6 +201,25 @@ fn an_authority_gives_a_certificate_for_tcp_and_udp_and_another_before_it_expire
     assert!(chain.len() >= 2 && (chain[0] == second || chain[0] != first), "at once");
     assert_eq!(std::fs::read(&kept).expect("an account"), account);
     server.drain_and_stop(Duration::ZERO).expect("an end");
+}
+
+/// Asks over TCP and UDP until no renewal comes in between; returns the certificate of both.
+fn the_same_over_quic(site: SocketAddr, listen: SocketAddr) -> CertificateDer<'static> {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    loop {
+        let before = shown(site).expect("a chain")[0].clone();
+        let over_quic = runtime.block_on(async {
+            let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
+            let connecting = endpoint.connect_with(support::client_config(), listen, NAME);
+            let connection = connecting.expect("a configuration").await.expect("a connection");
+            let identity = connection.peer_identity().expect("a certificate");
+            identity.downcast::<Vec<CertificateDer<'static>>>().expect("certificates")[0].clone()
+        });
+        if before == shown(site).expect("a chain")[0] {
+            assert!(over_quic == before, "one certificate for both");
+            return before;
+        }
+    }
 }
 
 #[test]

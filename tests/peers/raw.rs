@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use super::wire;
 
 /// How long anything may take before a test fails. Generous: machines that run tests are busy.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something that has to happen.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

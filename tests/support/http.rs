@@ -48,7 +48,7 @@ fn exchange(mut stream: TcpStream, method: &str, path: &str, headers: &[(&str, &
         request.extend([*name, ": ", *value, "\r\n"]);
     }
     request.push_str("\r\n");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     stream.write_all(request.as_bytes()).expect("a request");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("an answer");

@@ -20,7 +20,7 @@ use web_transport_quinn::{RecvStream, SendStream, Session};
 pub use websocket::{SocketPerson, knock as knock_at_site, knock_over};
 
 /// What nothing in these tests takes, on however slow a machine.
-pub const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(60);
 
 pub const HELLO: u8 = 0x01;
 pub const FIND: u8 = 0x02;
