@@ -6,5 +6,6 @@ if [ ! -f tests/browser/package.json ]; then
   echo "tests/browser is not there: no journey can be walked" >&2
   exit 1
 fi
-cargo build --release --quiet --bin anoncam
+# As the tests build it: the same features, so that nothing is compiled twice.
+cargo test --release --test privacy --no-run --quiet
 npm test --prefix tests/browser

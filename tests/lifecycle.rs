@@ -42,6 +42,22 @@ async fn draining_tells_everybody_refuses_newcomers_and_lets_chats_go_on() {
     stopped.await.unwrap().expect("a clean stop");
 }
 
+/// What the shards tell is a moment old, and one that gets no time tells nothing.
+#[tokio::test]
+async fn a_drain_waits_for_a_chat_that_has_just_begun_on_a_shard_that_is_busy() {
+    let mut world = World::new(1);
+    let (mut ada, mut ben, chat) = world.chat().await;
+    world.server().hang_shard(0, Duration::from_secs(1));
+    let stopped = world.stop(Duration::from_secs(3_600));
+    ada.expect(DRAIN).await;
+    ben.expect(DRAIN).await;
+    ada.relay(TEXT, chat, b"one last word").await;
+    assert_eq!(ben.expect_relayed(TEXT, chat).await, b"one last word");
+    ada.raw(LEAVE, b"").await;
+    assert_eq!(ada.closed().await.0, DRAINING);
+    stopped.await.unwrap().expect("a clean stop");
+}
+
 #[tokio::test]
 async fn at_the_deadline_of_a_drain_chats_are_ended() {
     let mut world = World::new(2);

@@ -194,9 +194,22 @@ impl Engine {
     }
 
     pub(super) fn wait_until(&self, deadline: Instant, done: impl Fn(&Counters) -> bool) {
-        // The counters are a moment old: the first look must not be the last.
-        std::thread::sleep(Duration::from_millis(2 * limits::PUBLISH_MS));
+        self.wait_for_a_turn(deadline);
         while Instant::now() < deadline && !done(&self.counters) {
+            std::thread::sleep(Duration::from_millis(limits::PUBLISH_MS));
+        }
+    }
+
+    /// Waits until each shard has carried out what it was ordered last and told how it stands: before, its counters are a moment old,
+    /// on a busy machine a long one.
+    fn wait_for_a_turn(&self, deadline: Instant) {
+        let turns = || self.counters.shards().iter().map(|shard| shard.turns.get());
+        let before: Vec<u64> = turns().collect();
+        // A shard that does not answer at all is not waited for.
+        let deadline = deadline.min(Instant::now() + Duration::from_millis(limits::SHARD_ANSWER_MS));
+        // The turn that was under way may have looked for orders before.
+        while turns().zip(&before).any(|(now, before)| now < before + 2) && Instant::now() < deadline {
+            self.shards.wake();
             std::thread::sleep(Duration::from_millis(limits::PUBLISH_MS));
         }
     }

@@ -92,7 +92,7 @@ async fn a_drain_sends_newcomers_away_and_lets_a_chat_go_on_from_another_connect
     let (mut ada, mut ben, _) = world.chat().await;
     // Connected before the drain, and has not said HELLO.
     let mut early = world.person().await;
-    let stopped = world.stop(std::time::Duration::from_secs(20));
+    let stopped = world.stop(std::time::Duration::from_secs(3_600));
     ada.next(DRAIN).await;
     ben.next(DRAIN).await;
     early.try_raw(HELLO, br#"{"v":1}"#).await;
@@ -106,7 +106,7 @@ async fn a_drain_sends_newcomers_away_and_lets_a_chat_go_on_from_another_connect
     }
     let (mut ben, welcome) = world.returning(&ben.token).await;
     let within_ms = ben.next(DRAIN).await["within_ms"].as_u64().unwrap();
-    assert!(within_ms <= 20_000, "{within_ms}");
+    assert!(within_ms <= 3_600_000, "{within_ms}");
     let chat = ada.hears_back().await;
     assert_eq!(welcome["chat"]["chat"], chat);
     ben.relay(TEXT, chat, b"one last word").await;
