@@ -120,11 +120,13 @@ test('newcomers have to prove work: each browser does it in a worker, says so, a
 test('without workers the page does the work itself; who stops is asked for nothing more', async () => {
   await order('pow', 'on');
   const [ann, ben] = [await world.inChromium('Ann', { prepare: (page) => page.addInitScript(withoutWorkers) }), await world.inChromium('Ben')];
-  await ann.startText();
+  // Nobody else is there yet: Ben is stopped while he proves, or while he waits.
   await ben.startText();
   await ben.click('#stop');
   await ben.phase('stopped');
   await ben.click('#actions .primary');
+  await ben.until(() => document.getElementById('status-text').textContent.includes('online'), 'waits again');
+  await ann.startText();
   await talk(ann, ben);
   await clean(ann, ben);
 });
