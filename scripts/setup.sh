@@ -17,6 +17,7 @@ declare -A package_of=(
   [pebble]=pebble
   [testssl]=testssl.sh
   [perf]=linux-perf
+  [systemd-analyze]=systemd
   [node]=nodejs
   [npm]=npm
 )

@@ -1,12 +1,14 @@
 //! `anoncam doctor` beside real relays: what is wrong with one is found, with the command that mends it.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Output;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anoncam::config::{Config, Turn};
 use anoncam::ops::doctor::{Finding, relays};
 use anoncam::privacy::Hidden;
+use base64::Engine as _;
 use rustls::RootCertStore;
 
 use crate::coturn::Coturn;
@@ -16,9 +18,14 @@ const SECRET: &str = "the present secret";
 
 /// What the doctor says of a server with these URLs and these secrets.
 fn examined(urls: &[String], secrets: &[&str]) -> Vec<Finding> {
+    judged(urls, secrets, RootCertStore::empty())
+}
+
+/// The same on a machine that believes these authorities.
+fn judged(urls: &[String], secrets: &[&str], roots: RootCertStore) -> Vec<Finding> {
     let secrets = secrets.iter().map(|secret| Hidden::new(secret.as_bytes().to_vec())).collect();
-    let turn = Turn { urls: urls.to_vec(), secrets, ttl: std::time::Duration::from_secs(600) };
-    relays(&Config { turn: Some(turn), ..Config::default() }, &Arc::new(RootCertStore::empty()))
+    let turn = Turn { urls: urls.to_vec(), secrets, ttl: Duration::from_secs(600) };
+    relays(&Config { turn: Some(turn), ..Config::default() }, &Arc::new(roots))
 }
 
 /// One relay with one thing wrong: it is found, and these words are in what is told.
@@ -57,6 +64,40 @@ fn a_relay_that_does_not_do_is_found_with_what_mends_it() {
 fn a_relay_that_is_open_to_everybody_is_found() {
     let open = Coturn::start_with(|shipped| shipped.replace("use-auth-secret", "no-auth"));
     is_found(&[open.url()], &[SECRET], &["anybody may use it", "use-auth-secret"]);
+}
+
+#[test]
+fn a_relay_over_tls_is_judged_by_its_certificate_too() {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let directory = tempfile::tempdir().expect("a directory");
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
+    for (path, label, der) in [
+        (&cert, "CERTIFICATE", made.cert.der().as_ref()),
+        (&key, "PRIVATE KEY", &made.signing_key.serialize_der()),
+    ] {
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        std::fs::write(path, format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"))
+            .expect("a file");
+    }
+    let files = format!("cert={}\npkey={}\nstatic-auth-secret={SECRET}\n", cert.display(), key.display());
+    let _coturn = Coturn::start_with(|shipped| {
+        let with_tls = shipped.replace("\nno-tls\n", "\n");
+        with_tls.replace("tls-listening-port=5349", &format!("tls-listening-port={port}")) + &files
+    });
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "coturn listens for TLS");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let urls = [format!("turns:127.0.0.1:{port}")];
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let found = judged(&urls, &[SECRET], roots);
+    assert!(found.len() == 1 && !found[0].is_ill(), "{found:?}");
+    is_found(&urls, &[SECRET], &["no answer", "certificate"]);
 }
 
 fn told(output: &Output) -> String {

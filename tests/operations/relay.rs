@@ -3,9 +3,16 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use anoncam::config::Turn;
 use anoncam::ops::doctor::relay::{Relay, RelayError};
+use anoncam::privacy::Hidden;
+use serde_json::{Value, json};
 
 use crate::coturn::{Coturn, address, credential, unix_s};
+use crate::support::{MATCHED, World};
+
+/// The type of the frame that renews credentials.
+const ICE: u8 = 0x48;
 
 const SECRET: &str = "the present secret";
 const NEXT: &str = "the one that follows it";
@@ -146,5 +153,62 @@ fn it_keeps_nothing_that_names_anybody() {
     let database = std::fs::read(coturn.file("turndb")).expect("a file");
     for word in [&b"feedf00d"[..], b"127.0.0.1"] {
         assert!(!database.windows(word.len()).any(|part| part == word), "{}", String::from_utf8_lossy(word));
+    }
+}
+
+/// What is shipped beside the configurations, judged by those who read it.
+#[test]
+fn its_unit_and_that_of_the_monitor_are_right_and_give_away_little() {
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    for unit in ["relay/anoncam-relay.service", "monitoring/anoncam-prometheus.service"] {
+        let path = format!("{deploy}/{unit}");
+        for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=11"]] {
+            let output =
+                Command::new("systemd-analyze").args(arguments).arg(&path).output().expect("systemd");
+            let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(output.status.success(), "{unit} {arguments:?}:\n{told}");
+        }
+    }
+}
+
+/// The name and password of the relay in MATCHED or in an ICE frame.
+fn given(frame: &Value) -> (String, String) {
+    let text = |key: &str| frame["ice"][0][key].as_str().expect("a relay").to_owned();
+    (text("username"), text("credential"))
+}
+
+/// What the server makes and coturn takes, over the life of a call: who comes from another network after the first credentials
+/// have expired gets a relayed address with those of the last ICE frame, and with no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_survives_a_change_of_network_after_its_first_credentials_have_expired() {
+    let coturn = Coturn::start(&[SECRET]);
+    let secrets = vec![Hidden::new(SECRET.as_bytes().to_vec())];
+    let ttl = Duration::from_secs(anoncam::limits::MIN_TURN_TTL_S);
+    let world = World::with(|config| config.turn = Some(Turn { urls: vec![coturn.url()], secrets, ttl }));
+    let (mut ada, mut ben) = (world.person().await, world.person().await);
+    ada.hello().await;
+    ben.hello().await;
+    ada.find(json!({"n": 1, "mode": "video"})).await;
+    ben.find(json!({"n": 1, "mode": "video"})).await;
+    let first = given(&ada.expect(MATCHED).await);
+    assert_ne!(first.0, given(&ben.expect(MATCHED).await).0, "each has a name of their own");
+
+    // A slow machine may read a frame when it is old: then the next one is good.
+    let mut names = vec![first.0.clone()];
+    loop {
+        let (username, password) = given(&ada.expect(ICE).await);
+        assert!(!names.contains(&username), "never the same name twice");
+        names.push(username.clone());
+        let elsewhere = coturn.client().allocate(&first.0, &first.1);
+        if elsewhere.is_ok() {
+            continue;
+        }
+        assert_eq!(refused(elsewhere), 401);
+        let mut call = coturn.client();
+        if call.allocate(&username, &password).is_ok() {
+            call.permit(address("127.0.0.1:50000")).expect("the call goes on");
+            return;
+        }
+        assert!(names.len() < 20, "an ICE frame brings credentials that are good");
     }
 }
