@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# --- programs from the distribution: browsers, a display without a screen, a TURN relay, a monitor, an instruction counter
+# --- programs from the distribution: browsers, a display without a screen, a TURN relay, a monitor, an instruction counter, and
+# what reads the files in deploy/
 declare -A package_of=(
   [chromium]=chromium
   [firefox-esr]=firefox-esr
@@ -18,10 +19,13 @@ declare -A package_of=(
   [testssl]=testssl.sh
   [perf]=linux-perf
   [systemd-analyze]=systemd
+  [docker-compose]=docker-compose
   [node]=nodejs
   [npm]=npm
 )
 missing=()
+# Lies outside of the path of users.
+[ -x /usr/sbin/nft ] || missing+=(nftables)
 for program in "${!package_of[@]}"; do
   command -v "$program" > /dev/null || missing+=("${package_of[$program]}")
 done

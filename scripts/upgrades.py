@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Upgrades a server again and again while people chat on it, and says whether anybody was hurt.
 
-    scripts/upgrades.py [--upgrades 100] [--rate 20] [--drain 10] [--retry] [--profile release]
+    scripts/upgrades.py [--upgrades 100] [--rate 20] [--drain 10] [--retry] [--profile release] [--no-build]
 
 People arrive, meet, write, press next and go (the load generator's scenario `mix`). Nobody may be refused or lost, and no chat
 may end before it has had the time that a drain promises. Exit status 1 if any was.
@@ -27,12 +27,14 @@ def arguments():
     parser.add_argument("--retry", action="store_true", help="let everybody prove their address first")
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--profile", default="release", help="cargo profile to build with")
+    parser.add_argument("--no-build", action="store_true", help="use what was built before")
     return parser.parse_args()
 
 
-def build(profile):
+def build(profile, is_built):
     command = ["cargo", "build", "--quiet", "--profile", profile, "-p", "anoncam", "-p", "anoncam-loadgen"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    if not is_built:
+        subprocess.run(command, cwd=ROOT, check=True)
     return ROOT / "target" / ("debug" if profile == "dev" else profile)
 
 
@@ -78,7 +80,7 @@ def percentile(values, share):
 
 def main():
     options = arguments()
-    programs = build(options.profile)
+    programs = build(options.profile, options.no_build)
     with tempfile.TemporaryDirectory() as directory:
         directory = Path(directory)
         server = Server(programs / "anoncam", directory, options)

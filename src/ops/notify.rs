@@ -39,12 +39,17 @@ impl Notifier {
         self.watchdog
     }
 
-    /// The server serves; this process is the service's main one, also if it was started by the one before.
+    /// The server serves; this process is the service's main one.
     pub fn ready(&self) {
-        self.tell(&format!("READY=1\nMAINPID={}\nSTATUS=serving", std::process::id()));
+        self.succeeded_by(std::process::id());
     }
 
-    /// A reload or an upgrade has begun; [`Notifier::ready`] ends it.
+    /// A newer process serves, and is the service's main one from now on: it is not listened to before this one says so.
+    pub fn succeeded_by(&self, id: u32) {
+        self.tell(&format!("READY=1\nMAINPID={id}\nSTATUS=serving"));
+    }
+
+    /// A reload or an upgrade has begun; [`Notifier::ready`] or [`Notifier::succeeded_by`] ends it.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
@@ -103,6 +108,8 @@ mod tests {
         };
         notifier.ready();
         assert_eq!(hear(), format!("READY=1\nMAINPID={}\nSTATUS=serving", std::process::id()));
+        notifier.succeeded_by(4_711);
+        assert_eq!(hear(), "READY=1\nMAINPID=4711\nSTATUS=serving");
         notifier.reloading();
         assert!(hear().starts_with("RELOADING=1\nMONOTONIC_USEC="));
         notifier.stopping();

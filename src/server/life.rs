@@ -124,8 +124,9 @@ impl Life<'_> {
         let within = Duration::from_secs(UPGRADE_READY_S);
         std::thread::spawn(move || found.send(proposal.find_heir(within)));
         let heir = self.unless_stopped(finding).await?;
-        let told = format!("process {} (version {}) serves", heir.id, heir.version);
+        let (id, told) = (heir.id, format!("process {} (version {}) serves", heir.id, heir.version));
         self.server.hand_over(succession, heir)?;
+        self.notifier.succeeded_by(id);
         let within_s = self.server.drain().as_secs();
         Ok(format!("{told}; this one ends with its last chat, in {within_s} s at the latest"))
     }

@@ -8,8 +8,11 @@ mod program;
 mod support;
 
 mod coturn;
+mod deploy;
 mod doctor;
+mod full;
 mod monitor;
 mod relay;
 mod service;
+mod sockets;
 mod upgrade;

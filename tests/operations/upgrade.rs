@@ -127,7 +127,7 @@ impl Person {
 }
 
 /// A word each way.
-async fn talk(ada: &mut Person, ben: &mut Person, chat: u32, word: &str) {
+pub(super) async fn talk(ada: &mut Person, ben: &mut Person, chat: u32, word: &str) {
     ada.relay(TEXT, chat, word.as_bytes()).await;
     assert_eq!(ben.expect_relayed(TEXT, chat).await, word.as_bytes());
     ben.relay(TEXT, chat, word.as_bytes()).await;
