@@ -29,6 +29,9 @@ pub const RESUME_READING_BYTES: usize = HOLD_BYTES / 2;
 pub const CREDIT_BYTES: usize = 8_192;
 /// A session without a connection is kept for so long, in seconds (PROTOCOL.md section 4), unless configured shorter.
 pub const RESUME_S: u64 = 60;
+/// On a full shard a session outside of a chat keeps its place for so long without a connection, in milliseconds: a phone that
+/// changes its network needs less. 24 bytes for each that is away, at most as many as there are places.
+pub const KEEP_PLACE_MS: u64 = 10_000;
 /// HELLO has to come within this time.
 pub const HELLO_MS: u64 = 5_000;
 /// The same while the server drains: long enough to come back to a chat, and everybody else is soon told to go elsewhere.

@@ -60,7 +60,7 @@ impl Shard {
         if self.refuse_newcomer(link) || self.refuse_visitor(link) {
             return;
         }
-        if self.sessions.len() >= self.config.max_sessions as usize {
+        if self.sessions.len() >= self.config.max_sessions as usize && !self.make_room(now) {
             self.counts.refused_full += 1;
             return self.close(
                 link,
@@ -201,6 +201,7 @@ impl Shard {
     pub(super) fn detach(&mut self, now: Time, id: SessionId) {
         self.detach_quietly(now, id);
         self.stranger_hears_away(now, id);
+        self.depart(now, id);
         self.rearm(id);
     }
 

@@ -13,6 +13,7 @@ mod chat;
 mod claims;
 mod conduct;
 pub mod counts;
+mod departed;
 mod drain;
 pub mod few;
 mod find;

@@ -19,6 +19,7 @@ use zeroize::Zeroize as _;
 
 use super::bus::{BusMessage, FarLink, LinkBody};
 use super::counts::Counts;
+use super::departed::Departed;
 use super::drain::Drain;
 use super::frame::{ControlKind, FrameFault};
 use super::ice::IceConfig;
@@ -82,6 +83,7 @@ pub struct Shard {
     pub(super) sessions: Slots<Session>,
     /// Sessions without a link.
     pub(super) away: usize,
+    pub(super) departed: Departed,
     /// Sessions in a chat.
     pub(super) chats: usize,
     pub(super) room: Room,
@@ -122,6 +124,7 @@ impl Shard {
             retired: Vec::new(),
             sessions: Slots::default(),
             away: 0,
+            departed: Departed::default(),
             chats: 0,
             session_timers: Wheel::new(now),
             link_timers: Wheel::new(now),

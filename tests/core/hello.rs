@@ -267,3 +267,31 @@ fn a_full_shard_says_so() {
     let (_, back) = world.join(0, Some(&token(&welcome)));
     assert_eq!(back["resumed"], true, "whoever is away keeps their place");
 }
+
+#[test]
+fn on_a_full_shard_whoever_has_left_gives_up_their_place_and_whoever_chats_does_not() {
+    let mut world = World::with(1, |config| config.max_sessions = 4);
+    let ([(ada, in_chat), _], chat) = world.couple([0, 0]);
+    let (left, _) = world.join(0, None);
+    let (moved, on_the_move) = world.join(0, None);
+    let refused = |world: &mut World| {
+        let late = world.open(0);
+        world.say(late, ControlKind::Hello, &json!({"v": 1}));
+        world.expect_closed(late, CloseCode::Full);
+    };
+    world.event(ada, Shard::handle_closed);
+    world.event(left, Shard::handle_closed);
+    world.wait_ms(9_000);
+    // A network that changes takes less than ten seconds.
+    world.event(moved, Shard::handle_closed);
+    refused(&mut world);
+    world.wait_ms(2_000);
+    let (_, newcomer) = world.join(0, None);
+    assert_eq!(newcomer["resumed"], false, "in the place of who left");
+    refused(&mut world);
+    assert_eq!(world.join(0, Some(&token(&on_the_move))).1["resumed"], true);
+    world.wait_ms(20_000);
+    refused(&mut world);
+    let (_, back) = world.join(0, Some(&token(&in_chat)));
+    assert_eq!((&back["resumed"], &back["chat"]["stranger"]), (&json!(true), &json!("here")), "{chat:?}");
+}

@@ -49,7 +49,7 @@ pub fn adopted(directory: &Path, change: impl FnOnce(String) -> String) -> PathB
     fs::write(&file, &changed).expect("a file");
     let told = passes(anoncam(&["policy"]).arg(&file));
     let adopts = told.lines().find(|line| line.trim_start().starts_with("policy = ")).expect("the line");
-    let adopted = changed.replace("[operator]\n", &format!("[operator]\n{}\n", adopts.trim()));
+    let adopted = changed.replace("\n[operator]\n", &format!("\n[operator]\n{}\n", adopts.trim()));
     fs::write(&file, adopted).expect("a file");
     file
 }
@@ -65,7 +65,7 @@ fn the_shipped_configuration_is_right_once_its_policy_is_adopted() {
         // With the relay that is prepared as a comment.
         let (server, relay) = shipped.split_at(shipped.find("# [turn]").expect("the relay"));
         let relay: Vec<_> = relay.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
-        server.replace("[operator]\n", "[operator]\nturn = \"self\"\n") + &relay.join("\n")
+        server.replace("\n[operator]\n", "\n[operator]\nturn = \"self\"\n") + &relay.join("\n")
     });
     assert!(passes(anoncam(&["check-config"]).arg(file)).starts_with("ok\n"));
 }

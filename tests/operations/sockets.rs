@@ -83,7 +83,7 @@ fn the_shipped_configuration_listens_where_it_says_and_nowhere_else() {
             .replace("\"[::]:80\"", &format!("\"[::]:{redirect}\""))
             .replace("127.0.0.1:9464", &format!("127.0.0.1:{metrics}"));
         // Nobody is asked for a certificate.
-        shipped.replace("[acme]", "[acme]\ndirectory = \"https://127.0.0.1:1/directory\"")
+        shipped.replace("\n[acme]\n", "\n[acme]\ndirectory = \"https://127.0.0.1:1/directory\"\n")
     });
     let server = run(&config);
     let expected = [
