@@ -90,7 +90,8 @@ sleep 35
 expect "the watchdog is fed for longer than it waits" is_main "$heir"
 expect "it has no capability" contains 0000000000000000 "$(grep CapBnd "/proc/$heir/status")"
 expect "its system calls are filtered" contains 2 "$(grep Seccomp: "/proc/$heir/status")"
-expect "it sees no home" test -z "$(find "/proc/$heir/root/root" "/proc/$heir/root/home" -mindepth 1 2> /dev/null)"
+inside=/proc/$heir/root
+expect "it sees no home" test -z "$(find "$inside/root" "$inside/home" -mindepth 1 2> /dev/null)"
 expect "its log is in its namespace" contains ready "$(journalctl --namespace=anoncam --unit anoncam --output cat)"
 expect "its log is in memory" test -z "$(find /var/log/journal -name '*.journal' -path '*anoncam*' 2> /dev/null)"
 expect "and nowhere else" test -z "$(journalctl --quiet --output cat _COMM=anoncam)"
