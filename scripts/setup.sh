@@ -20,6 +20,7 @@ declare -A package_of=(
   [perf]=linux-perf
   [systemd-analyze]=systemd
   [docker-compose]=docker-compose
+  [strace]=strace
   [node]=nodejs
   [npm]=npm
 )

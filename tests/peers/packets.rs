@@ -4,7 +4,7 @@
 //! It does the handshake (RFC 9001, section 4) over rustls, and then encrypts what it is told to.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PACKET_NUMBER_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
 /// The client's own connection ID.
-const OWN_ID: [u8; 8] = *b"hostile!";
+pub const OWN_ID: [u8; 8] = *b"hostile!";
 
 /// A connection after its handshake.
 pub struct Packets {
@@ -33,6 +33,12 @@ pub struct Packets {
     number: u64,
     /// What the server has said.
     heard: Said,
+    /// Everything of the server's, as it came.
+    pub wire: Vec<Vec<u8>>,
+    /// The messages of its handshake.
+    pub tls: Vec<u8>,
+    /// Its packets after that, as they were before they were encrypted.
+    pub plain: Vec<Vec<u8>>,
 }
 
 /// The packets of one encryption level while the handshake lasts.
@@ -60,19 +66,24 @@ impl Level {
 impl Packets {
     /// Does the handshake.
     pub fn connect(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        Self::connect_as(server, Ipv4Addr::LOCALHOST, Arc::new(raw::small_tls()))
+    }
+
+    /// The same from an address of this machine, with what a client remembers of earlier visits.
+    pub fn connect_as(server: SocketAddr, from: Ipv4Addr, config: Arc<rustls::ClientConfig>) -> Self {
+        let socket = UdpSocket::bind((from, 0)).expect("a socket");
         socket.connect(server).expect("a server");
         socket.set_read_timeout(Some(raw::PATIENCE)).expect("a timeout");
         // Each connection has another first ID: the server knows it by that.
         let port = socket.local_addr().expect("an address").port();
         let first_id = (u64::from(port) << 48).to_be_bytes();
         let name = "localhost".try_into().expect("a name");
-        let mut tls =
-            ClientConnection::new(Arc::new(raw::small_tls()), Version::V1, name, transport_parameters())
-                .expect("a TLS connection");
+        let mut tls = ClientConnection::new(config, Version::V1, name, transport_parameters())
+            .expect("a TLS connection");
         let mut initial = Level::new(initial_keys(&first_id));
         let mut handshake: Option<Level> = None;
         let mut their_id = first_id.to_vec();
+        let (mut wire, mut said) = (Vec::new(), Vec::new());
         let mut hello = Vec::new();
         assert!(tls.write_hs(&mut hello).is_none());
         let packet = long_packet(0xc3, &their_id, &mut initial, &crypto_frame(&hello));
@@ -80,11 +91,13 @@ impl Packets {
         loop {
             let mut datagram = [0; 2_048];
             let length = socket.recv(&mut datagram).expect("an answer");
+            wire.push(datagram[..length].to_vec());
             let mut rest = &mut datagram[..length];
             while rest.first().is_some_and(|first| first & 0x80 != 0) {
                 let end = open_long(rest, &mut initial, &mut handshake, &mut their_id);
                 rest = &mut rest[end..];
                 while let Some(data) = initial.next() {
+                    said.extend_from_slice(&data);
                     tls.read_hs(&data).expect("a server's hello");
                     if let Some(KeyChange::Handshake { keys }) = tls.write_hs(&mut Vec::new()) {
                         handshake = Some(Level::new(keys));
@@ -92,10 +105,12 @@ impl Packets {
                 }
                 let Some(level) = &mut handshake else { continue };
                 while let Some(data) = level.next() {
+                    said.extend_from_slice(&data);
                     tls.read_hs(&data).expect("a server's handshake");
                     let mut finished = Vec::new();
                     if let Some(KeyChange::OneRtt { keys, .. }) = tls.write_hs(&mut finished) {
-                        let mut packets = Self { socket, their_id, keys, number: 0, heard: Said::default() };
+                        let (number, heard, plain, tls) = (0, Said::default(), Vec::new(), said);
+                        let mut packets = Self { socket, their_id, keys, number, heard, wire, tls, plain };
                         packets.finish(level, &crypto_frame(&finished));
                         return packets;
                     }
@@ -129,6 +144,23 @@ impl Packets {
             // The packets have to arrive rather than overrun the server's socket; and its answers to be heard.
             self.listen(Duration::from_millis(1), self.number);
         }
+    }
+}
+
+impl Packets {
+    /// Listens until something that the server says, before it was encrypted, holds these bytes. Acknowledges nothing: the server
+    /// says it again if it was lost.
+    pub fn hear(&mut self, what: &[u8]) -> Option<Vec<u8>> {
+        let until = Instant::now() + raw::PATIENCE;
+        while Instant::now() < until {
+            let found =
+                self.plain.iter().find(|plain| plain.windows(what.len()).any(|window| window == what));
+            if found.is_some() {
+                return found.cloned();
+            }
+            self.listen(Duration::from_millis(100), u64::MAX);
+        }
+        None
     }
 }
 
@@ -166,7 +198,10 @@ impl Packets {
         self.socket.set_read_timeout(Some(pause)).expect("a timeout");
         let mut datagram = [0; 2_048];
         while let Ok(length) = self.socket.recv(&mut datagram) {
-            let said = self.open_short(&mut datagram[..length]);
+            self.wire.push(datagram[..length].to_vec());
+            let Some(plain) = self.open_short(&mut datagram[..length]) else { continue };
+            let said = Said::read(plain);
+            self.plain.push(plain.to_vec());
             self.heard.closed = self.heard.closed.or(said.closed);
             self.heard.acknowledged = self.heard.acknowledged.max(said.acknowledged);
             if self.heard.acknowledged >= Some(number) || self.heard.closed.is_some() {
@@ -175,25 +210,25 @@ impl Packets {
         }
     }
 
-    /// What a packet says about this side's packets. One that cannot be read says nothing.
-    fn open_short(&self, datagram: &mut [u8]) -> Said {
+    /// What is in a packet, if it can be read.
+    fn open_short<'d>(&self, datagram: &'d mut [u8]) -> Option<&'d [u8]> {
         let number_at = 1 + OWN_ID.len();
         if datagram[0] & 0x80 != 0 || datagram.len() < number_at + 4 + TAG_BYTES {
-            return Said::default();
+            return None;
         }
         let keys = &self.keys.remote;
         let sample = datagram[number_at + 4..][..keys.header.sample_len()].to_vec();
         let (first, rest) = datagram.split_at_mut(1);
         let number = &mut rest[number_at - 1..][..4];
         if keys.header.decrypt_in_place(&sample, &mut first[0], number).is_err() {
-            return Said::default();
+            return None;
         }
         let number_bytes = usize::from(datagram[0] & 3) + 1;
         // Nothing is acknowledged, so numbers are not cut.
         let number =
             datagram[number_at..][..number_bytes].iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
         let (header, payload) = datagram.split_at_mut(number_at + number_bytes);
-        keys.packet.decrypt_in_place(number, header, payload).map_or_else(|_| Said::default(), Said::read)
+        keys.packet.decrypt_in_place(number, header, payload).ok()
     }
 }
 

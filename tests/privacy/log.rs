@@ -12,7 +12,7 @@ use crate::support::{FIND, LONG, Person, REPORT, TEXT};
 use crate::world::{conspicuous_chat, world};
 
 /// Everything that would be conspicuous is said, by people who make mistakes. Returns what must be nowhere.
-async fn tell_everything(running: &Running) -> Vec<String> {
+pub async fn tell_everything(running: &Running) -> Vec<String> {
     let world = world(running);
     let (mut ada, mut ben, chat) = conspicuous_chat(&world).await;
     ada.relay(TEXT, chat, b"a sealed whisper").await;

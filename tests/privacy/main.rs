@@ -7,11 +7,13 @@ mod program;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
 mod canary;
 mod image;
 mod kept;
 mod log;
 mod policy;
+mod visits;
 mod world;
 
 use peers::http;

@@ -13,12 +13,12 @@ use crate::peers::raw;
 use crate::program::{Guarded, anoncam};
 use crate::support::LONG;
 
-const NAME: &str = "chat.example";
+pub const NAME: &str = "chat.example";
 
 /// An operator with a certificate and a configuration.
-struct Operator {
+pub struct Operator {
     directory: tempfile::TempDir,
-    site: SocketAddr,
+    pub site: SocketAddr,
 }
 
 impl Operator {
@@ -37,10 +37,17 @@ impl Operator {
         operator
     }
 
-    fn identified(more: &str) -> Self {
+    pub fn identified(more: &str) -> Self {
         let who =
             "name = \"Müller & Söhne <Ltd>\"\ncountry = \"Ireland\"\ncontact = \"privacy@chat.example\"\n";
         Self::new(&format!("{who}{more}"))
+    }
+
+    /// The same with TLS of the server's own, rather than that of a proxy before it.
+    pub fn over_https(self) -> Self {
+        let text = fs::read_to_string(self.path("anoncam.toml")).expect("a file");
+        self.write("anoncam.toml", &text.replace("site = \"127.0.0.1", "site = \"0.0.0.0"));
+        self
     }
 
     fn path(&self, name: &str) -> String {
@@ -57,7 +64,7 @@ impl Operator {
     }
 
     /// What `anoncam policy` prints: the text, and the value that adopts it.
-    fn policy(&self) -> (String, String) {
+    pub fn policy(&self) -> (String, String) {
         let output = anoncam(&["policy", &self.path("anoncam.toml")]).output().expect("the program");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -66,7 +73,7 @@ impl Operator {
         (text.clone(), line.trim_matches('"').to_owned())
     }
 
-    fn start(&self, adopted: &str) -> Guarded {
+    pub fn start(&self, adopted: &str) -> Guarded {
         let mut command = anoncam(&["--config", &self.path("anoncam.toml")]);
         command.env("ANONCAM_OPERATOR_POLICY", adopted).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program");
