@@ -322,7 +322,7 @@ pub const RECV_SLOT_BYTES: usize = 1_536;
 /// Kernel buffer of a shard's socket in bytes, each way, where the system allows it: 50 ms at 100,000 small datagrams a second.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// How often a shard wipes, unless it is configured to do so more often, what would show who was there: dead stack frames, receive metadata, vacated slots. An address
+/// How often a shard wipes, unless it is configured to do so more often, what would show who was there: dead stack frames, buffers, vacated slots. An address
 /// is promised to be gone 5 minutes after its connection.
 pub const FORGET_MS: u64 = 60_000;
 /// Vacated slots that are covered or given back in one turn, at about 4 us each.

@@ -284,9 +284,15 @@ impl Shard {
     }
 
     /// Draws past the random generator's block, which keeps what it has given: tokens of sessions, also of those that have
-    /// gone. For the driver to call now and then.
-    pub fn forget_random(&mut self) {
+    /// gone. And frees queues that are empty, which keep what was in them. For the driver to call now and then.
+    pub fn forget_the_gone(&mut self) {
         const BLOCK_BYTES: usize = 256;
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+        if self.inbox.is_empty() {
+            self.inbox = VecDeque::new();
+        }
         let mut past = [0; BLOCK_BYTES];
         self.rng.fill_bytes(&mut past);
         past.zeroize();

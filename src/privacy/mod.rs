@@ -8,5 +8,5 @@ mod wipe;
 
 pub use hidden::{Hidden, PeerAddress};
 pub use prefixes::Prefixes;
-pub use stack::wipe_dead_frames;
+pub use stack::{apart, wipe_dead_frames};
 pub use wipe::{Wiping, heap_bytes_of_thread};

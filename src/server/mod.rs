@@ -118,6 +118,7 @@ impl Server {
             control: control.map(|socket| (socket, Arc::clone(&operator))),
             certificates,
             acme: config.acme.clone(),
+            forget: config.retention.forget,
         })
         .map_err(StartError::Thread)?;
         Ok(Prepared(Self {

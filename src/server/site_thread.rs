@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::operator::Operator;
 use crate::limits;
 use crate::ops::control::ControlSocket;
+use crate::privacy::wipe_dead_frames;
 use crate::site::{Metrics, Page, Redirect, SiteSockets};
 use crate::tls::CertificateStore;
 use crate::tls::acme::{self, Acme};
@@ -26,6 +27,8 @@ pub(super) struct SiteParts {
     pub control: Option<(ControlSocket, Arc<Operator>)>,
     pub certificates: Arc<CertificateStore>,
     pub acme: Option<Acme>,
+    /// How often it wipes what its stack still shows of visitors.
+    pub forget: Duration,
 }
 
 /// A thread that serves until it is stopped or dropped.
@@ -58,6 +61,7 @@ impl SiteThread {
                     // Ends with its shard.
                     tokio::spawn(listener.run());
                 }
+                tokio::spawn(forget_visitors(parts.forget));
                 if let Some(acme) = acme {
                     tokio::spawn(acme::renew(acme, Arc::clone(&certificates)));
                 }
@@ -131,6 +135,15 @@ async fn serve(parts: SiteParts, rests: watch::Receiver<bool>) {
 fn report(what: &str, served: io::Result<()>) {
     if let Err(error) = served {
         tracing::error!(what, %error, "cannot be served");
+    }
+}
+
+/// Wipes the dead frames of the other tasks, which run at the same depth. What they keep on the heap is wiped when it is freed.
+async fn forget_visitors(every: Duration) {
+    let mut round = tokio::time::interval(every);
+    loop {
+        round.tick().await;
+        wipe_dead_frames();
     }
 }
 

@@ -5,11 +5,12 @@
 //! WebSocket gives its place back and lives as long as its session.
 
 use std::convert::Infallible;
-use std::future::{poll_fn, ready};
+use std::future::{self, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hyper::server::conn::http1::{self, Parts};
@@ -198,16 +199,27 @@ async fn accept_all<R: Respond>(listener: TcpListener, site: &Arc<Site<R>>) {
     loop {
         // A place first: who finds none waits in the kernel's backlog, which is bounded too.
         let Ok(place) = Arc::clone(&site.places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let site = Arc::clone(site);
-                let peer = PeerAddress::new(peer.ip());
-                tokio::spawn(async move { connection(stream, &site, peer, place).await });
-            }
+        let mut place = Some(place);
+        let accepted = poll_fn(|context| {
+            // Here, and not when it is awaited: this task never ends, and what it awaits stays in it until the next comes.
+            Poll::Ready(match (ready!(listener.poll_accept(context)), place.take()) {
+                (Ok((stream, peer)), Some(place)) => {
+                    begin(stream, peer, site, place);
+                    true
+                }
+                _ => false,
+            })
+        });
+        if !accepted.await {
             // Out of descriptors, or a connection that was gone before it was taken: go on, but not in a hot loop.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+fn begin<R: Respond>(stream: TcpStream, peer: SocketAddr, site: &Arc<Site<R>>, place: OwnedSemaphorePermit) {
+    let (site, peer) = (Arc::clone(site), PeerAddress::new(peer.ip()));
+    tokio::spawn(async move { connection(stream, &site, peer, place).await });
 }
 
 /// How a connection ended is nobody's business: no access log, not even of failures.
@@ -250,7 +262,7 @@ async fn serve_http<R: Respond>(
             let _ = forwarded.set(forwarded_for(request.headers()));
             upgraded.store(true, Relaxed);
         }
-        ready(Ok::<_, Infallible>(answer))
+        future::ready(Ok::<_, Infallible>(answer))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -17,7 +17,7 @@ use super::hub::Hub;
 use super::watch::tell_refused;
 use crate::core::io::Time;
 use crate::ops::Total;
-use crate::privacy::{PeerAddress, Prefixes};
+use crate::privacy::{PeerAddress, Prefixes, wipe_dead_frames};
 
 /// When a shard stops being generous.
 #[derive(Clone, Debug)]
@@ -118,6 +118,8 @@ impl Hub {
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
             };
         }
+        // What is made of it lives as long as the connection, and its padding is what the stack happens to hold.
+        wipe_dead_frames();
         match self.endpoint.accept(incoming, instant, buffer, None) {
             Ok((handle, quic)) => {
                 let session = h3::Session::new(self.policy.clone());
@@ -127,7 +129,10 @@ impl Hub {
                 }
                 None
             }
-            Err(error) => error.response,
+            Err(error) => {
+                self.vacated.note();
+                error.response
+            }
         }
     }
 

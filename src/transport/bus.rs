@@ -5,6 +5,7 @@
 //! core is made for. A shard that sleeps is woken once a turn, not once a message.
 
 use std::collections::VecDeque;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -144,6 +145,27 @@ struct Outbox {
     overflow: VecDeque<Parcel>,
     /// Whether the other side has to be woken at the end of the turn.
     wake: bool,
+    /// Slots of the ring that hold what is or was in them.
+    used: usize,
+}
+
+impl Outbox {
+    fn push(&mut self, parcel: Parcel) -> Result<(), rtrb::PushError<Parcel>> {
+        self.ring.push(parcel)?;
+        self.used += 1;
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        let free = self.ring.slots();
+        // What is there now will have been taken out by the next time.
+        let used = std::mem::replace(&mut self.used, RING_SLOTS - free);
+        let Ok(mut slots) = self.ring.write_chunk_uninit(free) else { return };
+        let (first, second) = slots.as_mut_slices();
+        // The last to be used is the last that is used again.
+        let last = first.iter_mut().chain(second).rev().take(used);
+        last.for_each(|slot| *slot = MaybeUninit::zeroed());
+    }
 }
 
 /// Connects `shards` shards, each with each.
@@ -162,7 +184,7 @@ pub fn connect(shards: u16) -> Vec<BusPort> {
     for from in 0..shards {
         for to in (0..shards).filter(|to| *to != from) {
             let (ring, inbox) = RingBuffer::new(RING_SLOTS);
-            let outbox = Outbox { to: ShardId(to), ring, overflow: VecDeque::new(), wake: false };
+            let outbox = Outbox { to: ShardId(to), ring, overflow: VecDeque::new(), wake: false, used: 0 };
             ports[from as usize].outboxes.push(outbox);
             ports[to as usize].inboxes.push(inbox);
         }
@@ -208,7 +230,7 @@ impl BusPort {
         outbox.wake = true;
         let parcel = (from, message);
         if outbox.overflow.is_empty() {
-            let Err(rtrb::PushError::Full(parcel)) = outbox.ring.push(parcel) else { return true };
+            let Err(rtrb::PushError::Full(parcel)) = outbox.push(parcel) else { return true };
             outbox.overflow.push_back(parcel);
             return true;
         }
@@ -225,7 +247,7 @@ impl BusPort {
         let mut waits = false;
         for outbox in &mut self.outboxes {
             while let Some(parcel) = outbox.overflow.pop_front() {
-                if let Err(rtrb::PushError::Full(parcel)) = outbox.ring.push(parcel) {
+                if let Err(rtrb::PushError::Full(parcel)) = outbox.push(parcel) {
                     outbox.overflow.push_front(parcel);
                     waits = true;
                     break;
@@ -237,6 +259,11 @@ impl BusPort {
             }
         }
         waits
+    }
+
+    /// Wipes what the rings of this shard still hold of messages that have been taken out.
+    pub fn forget(&mut self) {
+        self.outboxes.iter_mut().for_each(Outbox::forget);
     }
 
     /// Takes up to `budget` messages, a few from each shard in turn. Returns whether there may be more.

@@ -47,6 +47,8 @@ pub struct Datagrams {
     buffer: Box<[u8]>,
     slot_bytes: usize,
     meta: Vec<RecvMeta>,
+    /// How much of each slot has been filled since it was wiped.
+    filled_bytes: [usize; RECV_BATCH_DATAGRAMS],
 }
 
 impl Port {
@@ -105,6 +107,7 @@ impl Datagrams {
             buffer: vec![0; slot_bytes * RECV_BATCH_DATAGRAMS].into_boxed_slice(),
             slot_bytes,
             meta: vec![RecvMeta::default(); RECV_BATCH_DATAGRAMS],
+            filled_bytes: [0; RECV_BATCH_DATAGRAMS],
         })
     }
 
@@ -127,7 +130,7 @@ impl Datagrams {
             }
             let index = self.turn;
             self.turn = (index + 1) % self.ports.len();
-            let Self { ports, buffer, slot_bytes, meta, .. } = self;
+            let Self { ports, buffer, slot_bytes, meta, filled_bytes, .. } = self;
             if !ports[index].readable {
                 continue;
             }
@@ -135,6 +138,9 @@ impl Datagrams {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
                 Ok(filled) => {
+                    for (bytes, meta) in filled_bytes.iter_mut().zip(meta.iter()).take(filled) {
+                        *bytes = meta.len.max(*bytes);
+                    }
                     for (slot, meta) in buffer.chunks(*slot_bytes).zip(meta.iter()).take(filled) {
                         for payload in slot[..meta.len].chunks(meta.stride.max(1)) {
                             each(payload, meta);
@@ -223,8 +229,11 @@ impl Datagrams {
         self.events.iter().any(|event| event.token() == GENERATIONS)
     }
 
-    /// Forgets whom the last datagrams came from.
+    /// Forgets the last datagrams, and whom they came from.
     pub fn forget(&mut self) {
         self.meta.fill(RecvMeta::default());
+        for (slot, filled) in self.buffer.chunks_mut(self.slot_bytes).zip(&mut self.filled_bytes) {
+            slot[..std::mem::take(filled)].fill(0);
+        }
     }
 }

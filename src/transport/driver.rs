@@ -10,7 +10,7 @@
 //! 5. every connection that has something to do: read, decide, write, transmit
 //! 6. messages to other shards and to the site, one wake-up each
 //!
-//! Once a minute, or as often as is configured, it forgets: what dead stack frames, receive metadata and vacated slots would tell about people who
+//! Once a minute, or as often as is configured, it forgets: what dead stack frames, buffers and vacated slots would tell about people who
 //! have gone. Then it sleeps until a datagram, a message or a deadline.
 
 use std::io;
@@ -30,7 +30,7 @@ use crate::core::bus::BusMessage;
 use crate::core::io::Time;
 use crate::limits;
 use crate::ops::{Counters, ShardCounters};
-use crate::privacy::wipe_dead_frames;
+use crate::privacy::{apart, wipe_dead_frames};
 
 /// One shard at work.
 pub struct Driver<'a> {
@@ -47,8 +47,8 @@ pub struct Driver<'a> {
     pub(super) buffer: Vec<u8>,
     /// Answers to datagrams that belong to no connection; empty between batches.
     pub(super) responses: Vec<(Transmit, Vec<u8>)>,
-    /// What the socket had no room for.
-    unsent: Option<Unsent>,
+    /// What the socket had no room for. Boxed: memory that is freed is wiped.
+    unsent: Option<Box<Unsent>>,
     pub(super) draining: bool,
     pub(super) stopping: bool,
     /// When the next round of forgetting begins.
@@ -113,7 +113,12 @@ impl<'a> Driver<'a> {
     /// Runs until it is told to stop.
     pub fn run(&mut self) -> io::Result<()> {
         loop {
-            let more = self.turn()? | self.forget();
+            let mut more = self.turn()?;
+            if self.has_to_forget() {
+                // From here, right above the frames of the turn.
+                wipe_dead_frames();
+            }
+            more |= self.forget();
             if self.stopping {
                 self.close_all();
                 return Ok(());
@@ -127,6 +132,9 @@ impl<'a> Driver<'a> {
     }
 
     /// One turn. Returns whether there is more to do at once.
+    ///
+    /// In a frame of its own: inlined, what it had to do with addresses would stay in the frame of the loop, which never ends.
+    #[inline(never)]
     fn turn(&mut self) -> io::Result<bool> {
         let (instant, now) = self.hub.clock.now();
         if self.hub.bus.mailbox().take_woken() {
@@ -135,7 +143,8 @@ impl<'a> Driver<'a> {
             }
         }
         self.hub.set_paused(now, self.counters.levers().paused());
-        let mut more = self.receive(instant, now)? | self.receive_passed(instant, now)?;
+        let mut more =
+            apart(|| Ok::<_, io::Error>(self.receive(instant, now)? | self.receive_passed(instant, now)?))?;
         more |= self.hub.receive_bus(now, limits::TURN_BUS_MESSAGES);
         more |= self.hub.receive_websockets(now, limits::TURN_PIPES);
         self.hub.handle_timeout(instant, now);
@@ -153,8 +162,12 @@ impl<'a> Driver<'a> {
         Ok(more || (self.hub.has_work() && self.unsent.is_none()))
     }
 
-    /// Wipes what would show who was there. Apart from [`Driver::turn`], whose frames are dead by now.
-    /// Returns whether there is more to forget at once.
+    fn has_to_forget(&self) -> bool {
+        self.hub.clock.now().1 >= self.forget_at || self.hub.is_covering()
+    }
+
+    /// Wipes what would show who was there. Returns whether there is more to forget at once.
+    #[inline(never)]
     fn forget(&mut self) -> bool {
         let (instant, now) = self.hub.clock.now();
         if now >= self.forget_at {
@@ -163,9 +176,9 @@ impl<'a> Driver<'a> {
             self.generations.forget();
             // Empty, but its memory keeps the last answers' addresses until it is freed.
             self.responses = Vec::new();
-            self.hub.core.forget_random();
-            wipe_dead_frames();
-            self.hub.begin_covering();
+            self.buffer.clear();
+            self.buffer.resize(self.buffer.capacity(), 0);
+            self.hub.forget_the_gone();
             if self.hub.keeps_guard() {
                 self.hub.guard().begin_sweep(now);
             }
@@ -208,7 +221,7 @@ impl<'a> Driver<'a> {
 
     fn service(&mut self, instant: Instant, now: Time) {
         if let Some(unsent) = self.unsent.take() {
-            if !self.send(&unsent.transmit, &unsent.bytes) {
+            if !apart(|| self.send(&unsent.transmit, &unsent.bytes)) {
                 self.unsent = Some(unsent);
                 return;
             }
@@ -227,6 +240,10 @@ impl<'a> Driver<'a> {
 
     /// Sends what a connection has. Returns `false` when the socket is full; the rest goes on when it is not.
     fn transmit(&mut self, instant: Instant, handle: u32) -> bool {
+        apart(|| self.transmit_all(instant, handle))
+    }
+
+    fn transmit_all(&mut self, instant: Instant, handle: u32) -> bool {
         let segments = self.io.max_segments().min(limits::SEND_SEGMENTS);
         loop {
             self.buffer.clear();
@@ -236,7 +253,7 @@ impl<'a> Driver<'a> {
             };
             if !self.send(&transmit, &self.buffer[..transmit.size]) {
                 let bytes = self.buffer[..transmit.size].to_vec();
-                self.unsent = Some(Unsent { transmit, bytes, handle: Some(handle) });
+                self.unsent = Some(Box::new(Unsent { transmit, bytes, handle: Some(handle) }));
                 return false;
             }
         }

@@ -22,7 +22,7 @@ use super::gate::Gate;
 use super::h3;
 use super::line::Line;
 use super::pipe::Lobby;
-use super::vacated::{Vacated, remembers_address};
+use super::vacated::Vacated;
 use super::websocket::{WebSockets, is_websocket};
 use crate::abuse::Guard;
 use crate::core::bus::{BusMessage, LinkMessage};
@@ -31,6 +31,7 @@ use crate::core::shard::Shard;
 use crate::core::wheel::Wheel;
 use crate::limits;
 use crate::ops::Totals;
+use crate::privacy::apart;
 
 /// One shard's connections and core.
 pub struct Hub {
@@ -286,7 +287,7 @@ impl Hub {
         }
         conn.line.armed = None;
         if conn.quic.poll_timeout().is_some_and(|at| clock.time_of(at) <= now) {
-            conn.quic.handle_timeout(instant);
+            apart(|| conn.quic.handle_timeout(instant));
         }
         self.count_packets(handle);
         let Some(conn) = self.conn(handle) else { return };
@@ -363,19 +364,6 @@ impl Hub {
             self.wheel.insert(handle, at);
         }
         self.half_open -= usize::from(established);
-    }
-
-    /// Passes on what a connection has for its endpoint, but for one kind: see [`remembers_address`].
-    pub(super) fn pass_endpoint_events(&mut self, handle: u32) {
-        while let Some(event) = self.conn(handle).and_then(|conn| conn.quic.poll_endpoint_events()) {
-            if remembers_address(&event) {
-                continue;
-            }
-            let answer = self.endpoint.handle_event(ConnectionHandle(handle as usize), event);
-            if let (Some(answer), Some(conn)) = (answer, self.conn(handle)) {
-                conn.quic.handle_event(answer);
-            }
-        }
     }
 
     /// The next moment at which something is due.

@@ -13,13 +13,15 @@ use crate::core::io::{CloseCode, LinkId, ShardId, Time};
 use crate::core::pairing::Address;
 use crate::core::reports::Accusation;
 use crate::ops::Total;
+use crate::privacy::apart;
 
 impl Hub {
     /// A connection's address is proven, by Retry or by a whole handshake: it counts.
     pub(super) fn address_proven(&mut self, now: Time, handle: u32) {
         let guard = &self.guard;
         if let Some(Some(conn)) = self.conns.get_mut(handle as usize) {
-            conn.late_ms.get_or_insert_with(|| guard.connected(now, conn.quic.remote_address().ip()));
+            conn.late_ms
+                .get_or_insert_with(|| apart(|| guard.connected(now, conn.quic.remote_address().ip())));
         }
     }
 
@@ -27,8 +29,8 @@ impl Hub {
     pub(super) fn give_ticket(&mut self, now: Time, handle: u32) {
         let guard = &self.guard;
         if let Some(Some(conn)) = self.conns.get_mut(handle as usize) {
-            let address = conn.quic.remote_address().ip();
-            conn.line.ticket = Some(guard.enter(now, address, conn.late_ms.unwrap_or(0)));
+            let late_ms = conn.late_ms.unwrap_or(0);
+            conn.line.ticket = Some(apart(|| guard.enter(now, conn.quic.remote_address().ip(), late_ms)));
         }
     }
 

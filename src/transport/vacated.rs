@@ -2,7 +2,8 @@
 //!
 //! quinn-proto keeps what it knows of connections in a slab. Removing an entry marks its slot as vacant and leaves the bytes,
 //! the client's address among them, until the slot is used again, which after a busy hour may be never. So once in a while
-//! every vacant slot is used: a connection that goes nowhere is begun in it, and given up when all are covered.
+//! every vacant slot is used: a connection that goes nowhere is begun in it, and given up when all are covered. Bytes of it that mean
+//! nothing come from the stack as it is, so that is wiped before.
 //!
 //! Its table of stateless resets, which would keep addresses too, is left empty ([`remembers_address`]).
 //!
@@ -10,7 +11,7 @@
 
 use std::any::Any;
 use std::fmt::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,9 +27,10 @@ use quinn_proto::{
 use super::hub::Hub;
 use crate::limits;
 use crate::ops::Total;
+use crate::privacy::apart;
 
-/// Nowhere: TEST-NET-1 (RFC 5737) and the discard port.
-const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+/// Nowhere: an address for documentation (RFC 3849) and the discard port. Of IPv6, to cover every byte of what was there.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
 
 /// The vacant slots of one shard, and how far covering them has come.
 #[derive(Default)]
@@ -62,6 +64,11 @@ impl Vacated {
         }
     }
 
+    /// Whether [`Vacated::cover`] has anything to do.
+    pub fn is_covering(&self) -> bool {
+        self.work != Work::None
+    }
+
     /// Covers or gives back a few slots; `vacant` counts those without a client, covered or not. Returns whether there is
     /// more to do.
     pub fn cover(&mut self, endpoint: &mut Endpoint, vacant: usize, now: Instant) -> bool {
@@ -93,11 +100,65 @@ impl Vacated {
     }
 }
 
+impl Hub {
+    /// Passes on what a connection has for its endpoint, but for one kind: see [`remembers_address`].
+    pub(super) fn pass_endpoint_events(&mut self, handle: u32) {
+        apart(|| self.pass_endpoint_events_now(handle));
+    }
+
+    fn pass_endpoint_events_now(&mut self, handle: u32) {
+        while let Some(event) = self.conn(handle).and_then(|conn| conn.quic.poll_endpoint_events()) {
+            if remembers_address(&event) {
+                continue;
+            }
+            let answer = self.endpoint.handle_event(ConnectionHandle(handle as usize), event);
+            if let (Some(answer), Some(conn)) = (answer, self.conn(handle)) {
+                conn.quic.handle_event(answer);
+            }
+        }
+    }
+
+    pub(super) fn forget(&mut self, handle: u32) {
+        self.account_forgotten(handle);
+        self.count_packets(handle);
+        let Some(conn) = self.conns[handle as usize].take() else { return };
+        conn.line.tell("forgotten", None);
+        self.open -= 1;
+        self.vacated.note();
+        self.half_open -= usize::from(conn.half_open);
+        self.totals[Total::HandshakesFailed] += u64::from(conn.half_open);
+        self.wheel.cancel(handle);
+        debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
+    }
+
+    /// Wipes what its own structures still hold of people who have gone, and begins to overwrite what quinn-proto's table
+    /// does, if there are any.
+    pub fn forget_the_gone(&mut self) {
+        // Empty, but what was moved out of it is still there until it is freed.
+        self.messages = Vec::new();
+        self.bus.forget();
+        self.core.forget_the_gone();
+        self.vacated.begin();
+    }
+
+    /// Whether [`Hub::cover_vacated`] has anything to do.
+    pub fn is_covering(&self) -> bool {
+        self.vacated.is_covering()
+    }
+
+    /// Overwrites a few slots of quinn-proto's table. Returns whether there is more to do.
+    pub fn cover_vacated(&mut self, instant: Instant) -> bool {
+        // One more than there are here: a connection that failed at once had a slot, too.
+        let vacant = self.conns.len() - self.open + 1;
+        self.vacated.cover(&mut self.endpoint, vacant, instant)
+    }
+}
+
 /// Whether the endpoint would put this event into its table of stateless resets: a hash table, by the client's address, whose
 /// removed entries nothing overwrites. Without it, a client that has lost its state is noticed by its silence.
 ///
 /// quinn-proto does not show what an event is but in its `Debug` text, of which this reads the first word.
-pub fn remembers_address(event: &EndpointEvent) -> bool {
+fn remembers_address(event: &EndpointEvent) -> bool {
     let mut start = Start::default();
     // Writing fails as soon as enough is known.
     let _ = write!(start, "{event:?}");
@@ -223,32 +284,6 @@ impl PacketKey for Nobody {
 
     fn integrity_limit(&self) -> u64 {
         u64::MAX
-    }
-}
-
-impl Hub {
-    pub(super) fn forget(&mut self, handle: u32) {
-        self.account_forgotten(handle);
-        self.count_packets(handle);
-        let Some(conn) = self.conns[handle as usize].take() else { return };
-        conn.line.tell("forgotten", None);
-        self.open -= 1;
-        self.vacated.note();
-        self.half_open -= usize::from(conn.half_open);
-        self.totals[Total::HandshakesFailed] += u64::from(conn.half_open);
-        self.wheel.cancel(handle);
-        debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
-    }
-
-    /// Begins to overwrite what quinn-proto's table holds of connections that have gone, if there are any.
-    pub fn begin_covering(&mut self) {
-        self.vacated.begin();
-    }
-
-    /// Goes on with it, a few slots a turn. Returns whether there is more to do.
-    pub fn cover_vacated(&mut self, instant: Instant) -> bool {
-        let vacant = self.conns.len() - self.open;
-        self.vacated.cover(&mut self.endpoint, vacant, instant)
     }
 }
 

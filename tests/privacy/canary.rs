@@ -35,7 +35,7 @@ const HEADERS: [(&str, &str); 3] =
 /// Sessions that come and go before the second search.
 const CHURN: usize = 10_000;
 /// Of these, so many at a time.
-const AT_A_TIME: usize = 48;
+const AT_A_TIME: usize = 16;
 /// Tokens of the churn that are searched for.
 const SAMPLED: usize = 64;
 /// What is promised: five minutes. The configuration makes it seconds.
@@ -89,25 +89,31 @@ impl Visitor {
 
     /// What is in memory as long as this one is here.
     fn present(&self) -> Vec<Trace> {
-        let Self { address, token, .. } = self;
-        vec![
-            Trace::new(format!("{address} in 4 bytes"), address.octets()),
-            Trace::new(format!("the token {token}"), self.secret()),
-        ]
+        vec![raw_bytes(self.address), Trace::new(format!("the token {}", self.token), self.secret())]
     }
 
     /// The other forms that traces of this one could have.
     fn forms(&self) -> Vec<Trace> {
-        let Self { address, token, .. } = self;
-        let backwards: Vec<u8> = address.octets().into_iter().rev().collect();
-        vec![
-            Trace::new(format!("{address} as text"), address.to_string()),
-            Trace::new(format!("{address} mapped into IPv6"), address.to_ipv6_mapped().octets()),
-            Trace::new(format!("{address} as IPv6 text"), address.to_ipv6_mapped().to_string()),
-            Trace::new(format!("{address} backwards"), [backwards.as_slice(), &[0, 0]].concat()),
-            Trace::new(format!("the token {token} as text"), token.as_str()),
-        ]
+        let mut forms = other_forms(self.address);
+        forms.push(Trace::new(format!("the token {} as text", self.token), self.token.as_str()));
+        forms
     }
+}
+
+/// An address as the server has it while its owner is there.
+fn raw_bytes(address: Ipv4Addr) -> Trace {
+    Trace::new(format!("{address} in 4 bytes"), address.octets())
+}
+
+/// As what else it could be in memory.
+fn other_forms(address: Ipv4Addr) -> Vec<Trace> {
+    let backwards: Vec<u8> = address.octets().into_iter().rev().collect();
+    vec![
+        Trace::new(format!("{address} as text"), address.to_string()),
+        Trace::new(format!("{address} mapped into IPv6"), address.to_ipv6_mapped().octets()),
+        Trace::new(format!("{address} as IPv6 text"), address.to_ipv6_mapped().to_string()),
+        Trace::new(format!("{address} backwards"), [backwards.as_slice(), &[0, 0]].concat()),
+    ]
 }
 
 /// What nobody's memory holds at any time.
@@ -240,6 +246,16 @@ fn vanish(server: SocketAddr, address: Ipv4Addr) -> Vec<Trace> {
     .expect("a visit")
 }
 
+/// Reads the page and goes.
+fn read_page(site: SocketAddr, address: Ipv4Addr) -> Vec<Trace> {
+    let host = format!("localhost:{}", site.port());
+    let headers = [&HEADERS[..], &[("host", &host)]].concat();
+    assert_eq!(http::ask_from(address.into(), site, "GET", "/", &headers).status, 200);
+    let mut traces = other_forms(address);
+    traces.push(raw_bytes(address));
+    traces
+}
+
 /// Comes back with a token from another connection, and goes again.
 async fn come_back(server: SocketAddr, visitor: Visitor) -> (Visitor, Vec<Trace>) {
     let traces = visitor.present().into_iter().chain(visitor.forms()).collect();
@@ -290,10 +306,11 @@ async fn churn(server: SocketAddr, addresses: &[Ipv4Addr]) -> Vec<Trace> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_people_who_have_gone() {
     let world = World::new();
-    let [ada, ben, eve, kim, vanishing] = world.addresses();
+    let [ada, ben, eve, kim, vanishing, reader, zoe] = world.addresses();
     let mut traces = words();
     traces.extend(headers());
     traces.extend(vanish(world.server, vanishing));
+    traces.extend(read_page(world.running.site, reader));
 
     let mut ada = Visitor::come(world.server, ada, slow()).await;
     let mut ben = Visitor::come(world.server, ben, TransportConfig::default()).await;
@@ -311,6 +328,8 @@ async fn nothing_is_left_of_people_who_have_gone() {
     ada.chatter.matched().await;
     ben.chatter.matched().await;
     kim.find("video").await;
+    // She stays all the time: what is kept for her holds nothing of the others.
+    let zoe = Visitor::come(world.server, zoe, TransportConfig::default()).await;
     let others = [eve, kim];
     control(&world, &mut ada, &mut ben, &others).await;
 
@@ -328,6 +347,8 @@ async fn nothing_is_left_of_people_who_have_gone() {
     traces.extend(churn(world.server, &addresses).await);
     forgotten(world.running.id(), &traces, PROMISED).await;
     is_told_nowhere(&world.told(), &traces);
+    zoe.raw.quic.close(VarInt::from_u32(0), b"");
+    zoe.raw.endpoint.wait_idle().await;
     let World { running, directory, .. } = world;
     running.signal("-TERM");
     let (status, stderr) = running.wait();

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,22 @@ const PAGE_BYTES: u64 = 4_096;
 
 /// All memory of a process at one moment.
 pub struct Image {
-    runs: Vec<Vec<u8>>,
+    runs: Vec<Run>,
+    threads: Vec<Thread>,
+}
+
+/// Memory without a gap.
+struct Run {
+    at: u64,
+    bytes: Vec<u8>,
+    /// What the system calls the mapping that it is of, and where that begins.
+    mapping: (u64, String),
+}
+
+/// How deep the stack of a thread is.
+struct Thread {
+    name: String,
+    stack_pointer: u64,
 }
 
 impl Image {
@@ -26,28 +42,90 @@ impl Image {
         let mut runs = Vec::new();
         for line in maps.lines().filter(|line| is_readable(line)) {
             let (from, to) = line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
-            let page = |text| u64::from_str_radix(text, 16).expect("an address") / PAGE_BYTES;
-            for run in present(&pagemap, page(from)..page(to)) {
+            let address = |text| u64::from_str_radix(text, 16).expect("an address");
+            let (from, to) = (address(from), address(to));
+            let name = line.split_whitespace().skip(5).last().unwrap_or("without a name");
+            for run in present(&pagemap, from / PAGE_BYTES..to / PAGE_BYTES) {
                 let mut bytes = vec![0; ((run.end - run.start) * PAGE_BYTES) as usize];
-                let read = memory.read_at(&mut bytes, run.start * PAGE_BYTES).unwrap_or(0);
+                let at = run.start * PAGE_BYTES;
+                let read = memory.read_at(&mut bytes, at).unwrap_or(0);
                 bytes.truncate(read);
-                runs.push(bytes);
+                runs.push(Run { at, bytes, mapping: (from, name.to_owned()) });
             }
         }
-        assert!(runs.iter().map(Vec::len).sum::<usize>() > 1 << 20, "there is memory to look at");
-        Self { runs }
+        assert!(
+            runs.iter().map(|run| run.bytes.len()).sum::<usize>() > 1 << 20,
+            "there is memory to look at"
+        );
+        Self { runs, threads: threads(process) }
     }
 
     /// How often these bytes are in it.
     pub fn count(&self, needle: &[u8]) -> usize {
         let finder = Finder::new(needle);
-        self.runs.iter().map(|run| finder.find_iter(run).count()).sum()
+        self.runs.iter().map(|run| finder.find_iter(&run.bytes).count()).sum()
     }
 
     /// The names of those of these traces that are in it.
     pub fn holds<'a>(&self, traces: &'a [Trace]) -> Vec<&'a str> {
         traces.iter().filter(|trace| self.count(&trace.bytes) > 0).map(|trace| trace.name.as_str()).collect()
     }
+
+    /// Where these traces are, for whoever has to find out how they came there.
+    fn tell(&self, traces: &[&Trace]) -> String {
+        let mut told = String::new();
+        for trace in traces {
+            let finder = Finder::new(&trace.bytes);
+            let places =
+                self.runs.iter().flat_map(|run| finder.find_iter(&run.bytes).map(move |at| (run, at)));
+            for (run, at) in places.take(4) {
+                told += &format!("{} at {}\n", trace.name, self.describe(run, at));
+            }
+        }
+        told
+    }
+
+    /// What there is at a place and around it.
+    fn describe(&self, run: &Run, at: usize) -> String {
+        let place = run.at + at as u64;
+        let around = &run.bytes[at.saturating_sub(AROUND_BYTES)..run.bytes.len().min(at + AROUND_BYTES)];
+        let (start, name) = &run.mapping;
+        let distance = |thread: &&Thread| place.abs_diff(thread.stack_pointer);
+        let thread = self.threads.iter().min_by_key(distance).filter(|thread| distance(thread) < STACK_BYTES);
+        let stack = thread.map_or(String::new(), |Thread { name, stack_pointer }| {
+            let side = if place < *stack_pointer { "below" } else { "above" };
+            format!(", {} bytes {side} the stack pointer of {name}", place.abs_diff(*stack_pointer))
+        });
+        format!("byte {:#x} of {name}{stack}:{}", place - start, hex(around))
+    }
+}
+
+/// Bytes that are shown before and after a trace.
+const AROUND_BYTES: usize = 128;
+/// What a thread has as stack, at most.
+const STACK_BYTES: u64 = 8 << 20;
+
+/// In lines of 16 bytes.
+fn hex(bytes: &[u8]) -> String {
+    let byte = |byte: &u8| format!(" {byte:02x}");
+    bytes.chunks(16).map(|line| format!("\n{}", line.iter().map(byte).collect::<String>())).collect()
+}
+
+/// The threads of a process that stands still.
+fn threads(process: u32) -> Vec<Thread> {
+    let threads = tasks(process).into_iter().filter_map(|task| {
+        let name = std::fs::read_to_string(task.join("comm")).ok()?.trim().to_owned();
+        // The last but one field is the stack pointer, whatever the thread is doing.
+        let call = std::fs::read_to_string(task.join("syscall")).ok()?;
+        let pointer = call.split_whitespace().rev().nth(1)?.trim_start_matches("0x").to_owned();
+        Some(Thread { name, stack_pointer: u64::from_str_radix(&pointer, 16).ok()? })
+    });
+    threads.collect()
+}
+
+fn tasks(process: u32) -> Vec<PathBuf> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("the threads of a process");
+    tasks.flatten().map(|task| task.path()).collect()
 }
 
 /// What may tell about a person, and what it is called.
@@ -62,16 +140,22 @@ impl Trace {
     }
 }
 
-/// Waits until nothing of this is in the memory of the process.
+/// Waits until nothing of this is in the memory of the process. Four bytes may come up anywhere by chance, for a moment: what
+/// is left is what every image holds, since who has gone leaves nothing new.
 pub async fn forgotten(process: u32, traces: &[Trace], within: Duration) {
     let deadline = Instant::now() + within;
+    let mut left: Vec<_> = traces.iter().collect();
     loop {
         let image = Image::of(process);
-        let left = image.holds(traces);
+        left.retain(|trace| image.count(&trace.bytes) > 0);
         if left.is_empty() {
             return;
         }
-        assert!(Instant::now() < deadline, "after {within:?} there is still in memory: {left:?}");
+        assert!(
+            Instant::now() < deadline,
+            "after {within:?} there is still in memory:\n{}",
+            image.tell(&left)
+        );
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
@@ -106,7 +190,18 @@ struct Stopped(u32);
 impl Stopped {
     fn stop(process: u32) -> Self {
         signal(process, "-STOP");
-        Self(process)
+        let stopped = Self(process);
+        // Each thread stops when it notices.
+        let stands = |task: &PathBuf| {
+            let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !tasks(process).iter().all(stands) {
+            assert!(Instant::now() < deadline, "a thread does not stop");
+            std::thread::yield_now();
+        }
+        stopped
     }
 }
 
