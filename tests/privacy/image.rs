@@ -79,7 +79,7 @@ impl Image {
             let places =
                 self.runs.iter().flat_map(|run| finder.find_iter(&run.bytes).map(move |at| (run, at)));
             for (run, at) in places.take(4) {
-                told += &format!("{} at {}\n", trace.name, self.describe(run, at));
+                told.extend([&trace.name, " at ", &self.describe(run, at), "\n"]);
             }
         }
         told
@@ -107,8 +107,9 @@ const STACK_BYTES: u64 = 8 << 20;
 
 /// In lines of 16 bytes.
 fn hex(bytes: &[u8]) -> String {
-    let byte = |byte: &u8| format!(" {byte:02x}");
-    bytes.chunks(16).map(|line| format!("\n{}", line.iter().map(byte).collect::<String>())).collect()
+    let byte =
+        |(at, byte): (usize, &u8)| [if at % 16 == 0 { "\n" } else { " " }, &format!("{byte:02x}")].concat();
+    bytes.iter().enumerate().map(byte).collect()
 }
 
 /// The threads of a process that stands still.
