@@ -187,6 +187,9 @@ fn a_running_server_takes_orders_on_its_control_socket() {
     assert_eq!(told(&["message", "--clear"]), "the page shows no message\n");
     assert_eq!(told(&["resume", "new"]), "paused: video\n");
     assert_eq!(told(&["resume"]), "nothing is paused\n");
+    let held = told(&["rights", "::ffff:192.0.2.1", "--erase"]);
+    assert!(held.contains("  counters: none\n") && !held.contains("192.0.2.1"), "{held}");
+    assert_eq!(ask(&["rights", "somebody"]).0, Some(2), "an address is asked for");
     assert_eq!(ask(&["pause"]).0, Some(2), "what to pause has to be said");
     let read_again = "configuration, certificate and secrets were read again";
     assert_eq!(told(&["reload"]), format!("{read_again}\n"));

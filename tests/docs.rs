@@ -1,9 +1,11 @@
 //! The documents say what the program does: tables are compared with what they are tables of.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anoncam::config::{Config, SETTINGS};
+use anoncam::config::{Config, SETTINGS, Turn};
+use anoncam::site::policy::{Part, PrivacyPolicy};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
@@ -20,6 +22,48 @@ fn operations_explains_every_setting_and_no_other() {
         .collect();
     let settings: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
     assert_eq!(documented, settings);
+}
+
+#[test]
+fn privacy_maps_every_statement_of_the_policy_and_names_what_exists() {
+    let text = read("docs/PRIVACY.md");
+    let map = text.split("## The policy, sentence by sentence").nth(1).expect("the section");
+    let rows: Vec<Vec<&str>> =
+        map.lines().filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").collect()).collect();
+    let quoted =
+        |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mapped: Vec<String> = rows.iter().flat_map(|row| quoted(row[0])).collect();
+    for (index, id) in mapped.iter().enumerate() {
+        assert!(!mapped[..index].contains(id), "{id} is there twice");
+    }
+    // Everything that can be said is said of such a server.
+    let mut config = Config::default();
+    config.imprint.not_served = vec!["Atlantis".to_owned()];
+    config.turn = Some(Turn {
+        urls: vec!["stun:chat.example:3478".to_owned()],
+        secrets: Vec::new(),
+        ttl: std::time::Duration::ZERO,
+    });
+    let policy = PrivacyPolicy::of(&config);
+    let parts = policy.sections().iter().flat_map(|section| &section.parts);
+    let statements = parts.flat_map(|part| match part {
+        Part::Says(says) => std::slice::from_ref(says),
+        Part::List(all) | Part::Table(all) => all,
+    });
+    let said = policy.short().iter().chain(statements).map(|statement| statement.id.to_owned());
+    let (mapped, said) = (BTreeSet::from_iter(mapped), BTreeSet::from_iter(said));
+    assert_eq!(mapped, said, "left: docs/PRIVACY.md, right: the policy");
+    for name in rows.iter().flat_map(|row| row[1..].iter().flat_map(|cell| quoted(cell))) {
+        let (path, test) =
+            name.split_once("::").map_or((name.as_str(), None), |(path, test)| (path, Some(test)));
+        if !path.contains('/') {
+            continue;
+        }
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path} is not there");
+        if let Some(test) = test {
+            assert!(read(path).contains(&format!("fn {test}(")), "{path} has no test {test}");
+        }
+    }
 }
 
 #[test]

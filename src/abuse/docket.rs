@@ -85,6 +85,15 @@ impl Docket {
         named.max_by_key(|case| case.reports).map(|case| Case::clone(case))
     }
 
+    /// Forgets the cases of a mark, and gives them back.
+    pub fn take(&self, mark: Mark) -> Vec<Case> {
+        let mut cases = self.cases();
+        let of_mark: Vec<_> =
+            cases.iter().filter(|case| case.mark == mark).map(|case| Case::clone(case)).collect();
+        cases.retain(|case| case.mark != mark);
+        of_mark
+    }
+
     /// All cases, the most reported first.
     pub fn all(&self) -> Vec<Case> {
         let mut all: Vec<_> = self.cases().iter().map(|case| Case::clone(case)).collect();
@@ -128,6 +137,7 @@ mod tests {
         assert_eq!(docket.find(code(2)).expect("a case").who.person, PersonId(7));
         assert_eq!(docket.all().iter().map(|case| case.reports).collect::<Vec<_>>(), [2, 1]);
         docket.close(PersonId(7));
+        assert!(docket.take(Mark(8)).is_empty());
         assert!(docket.find(code(1)).is_none() && docket.find(code(3)).is_some());
         docket.close_shard(ShardId(0));
         assert!(docket.all().is_empty());

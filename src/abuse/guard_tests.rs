@@ -79,3 +79,36 @@ fn a_flood_of_newcomers_proves_work() {
     guard.ask(Asking::Off);
     assert!(visit().is_none());
 }
+
+#[test]
+fn whoever_asks_is_told_what_is_held_about_their_address_and_can_have_it_erased() {
+    let guard = guard(10);
+    let (_, now) = guard.clock().now();
+    let nothing = guard.rights(now, WHERE, false);
+    for line in [
+        "sessions that are open: 0;",
+        "counters: none",
+        "reports about it: none",
+        "under report: none",
+        "mark: none",
+    ] {
+        assert!(nothing.contains(line), "{line} is missing in\n{nothing}");
+    }
+    assert_eq!(guard.connected(now, WHERE), 0);
+    let ticket = guard.enter(now, WHERE, 0);
+    guard.ledger.bar(now, ticket.mark, 600, random_code().expect("random numbers"));
+    let held = guard.rights(now, WHERE, true);
+    for line in [
+        "sessions that are open: 1;",
+        "counters: connections, gone in ",
+        "mark: barred for 10 min",
+        "erased: ",
+    ] {
+        assert!(held.contains(line), "{line} is missing in\n{held}");
+    }
+    assert!(!held.contains("192.0.2.1"), "the answer names nobody");
+    let left = guard.rights(now, WHERE, false);
+    assert_eq!(left, nothing.replace("open: 0;", "open: 1;"), "who is there still counts");
+    drop(ticket);
+    assert_eq!(guard.rights(now, WHERE, false), nothing);
+}

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod mark;
 mod orders;
 pub mod pace;
+mod rights;
 pub mod table;
 mod ticket;
 pub mod work;

@@ -94,7 +94,7 @@ fn unknown(code: CaseCode) -> String {
     format!("{code}: no session under report has this code; it is known as long as that session lasts")
 }
 
-fn describe_mark(now: Time, mark: &Sentence) -> String {
+pub(super) fn describe_mark(now: Time, mark: &Sentence) -> String {
     let why = mark.reason.map_or("by the operator", Reason::name);
     let barred_s = mark.barred_ms(now).div_ceil(1_000);
     let what =

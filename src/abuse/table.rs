@@ -31,6 +31,17 @@ pub enum Kind {
     Reports,
 }
 
+impl Kind {
+    /// Each, and what it is called.
+    pub const ALL: [(Self, &str); KINDS] = [
+        (Self::Connections, "connections"),
+        (Self::Finds, "searches"),
+        (Self::Frames, "frames"),
+        (Self::Kibs, "bytes"),
+        (Self::Reports, "reports"),
+    ];
+}
+
 const KINDS: usize = Kind::Reports as usize + 1;
 /// Places of a set; the last is shared.
 const WAYS: usize = 8;
@@ -289,6 +300,27 @@ impl Table {
             place.accused.store(0, Relaxed);
             place.reporters.store(0, Relaxed);
         }
+    }
+
+    /// Sessions that are open from a prefix with a place of its own, and what reports about it weigh, in seconds of fading.
+    pub fn held(&self, now: Time, hash: u64) -> (u64, u64) {
+        let (_, set) = self.set(hash);
+        let Some(way) = Self::find(set, Self::tag(hash)) else { return (0, 0) };
+        let weighs_s = u64::from(set[way].accused(ns(now)).faded_at).saturating_sub(seconds(ns(now)));
+        (set[way].word.load(Relaxed) & SESSIONS, weighs_s)
+    }
+
+    /// Forgets what a prefix with a place of its own has done. Sessions that are open are still counted.
+    pub fn erase(&self, hash: u64) {
+        let (_, set) = self.set(hash);
+        let tag = Self::tag(hash);
+        let Some(way) = Self::find(set, tag) else { return };
+        let place = &set[way];
+        for word in place.whole_at.iter().chain([&place.accused, &place.reporters]) {
+            word.store(0, Relaxed);
+        }
+        // Without sessions the place is nobody's.
+        let _ = place.word.compare_exchange(tag, 0, Relaxed, Relaxed);
     }
 
     /// How often a place was given to a prefix so far.

@@ -45,8 +45,27 @@ impl Drain {
 }
 
 impl Shard {
+    /// The server is going away: DRAIN to everybody, no new sessions and chats; after `within_ms` all is closed.
+    pub fn begin_drain(&mut self, now: Time, within_ms: u64) {
+        self.start_drain(now, within_ms);
+        self.read_inbox(now);
+    }
+
+    /// A newer process takes this one's place: DRAIN to everybody, whoever is idle in turn, no new chats; after `within_ms`
+    /// all is closed.
+    pub fn begin_move(&mut self, now: Time, within_ms: u64) {
+        self.start_move(now, within_ms);
+        self.read_inbox(now);
+    }
+
+    /// The newer process is gone: a move becomes a drain.
+    pub fn stop_moving(&mut self, now: Time) {
+        self.end_move(now);
+        self.read_inbox(now);
+    }
+
     /// The server is going away: everybody is told.
-    pub(super) fn start_drain(&mut self, now: Time, within_ms: u64) {
+    fn start_drain(&mut self, now: Time, within_ms: u64) {
         if let Some(drain) = &mut self.drain {
             // Asked again: the deadline can come nearer, and everybody has been told, or need not be any more.
             drain.at = drain.at.min(now.plus_ms(within_ms));
@@ -58,7 +77,7 @@ impl Shard {
 
     /// A newer process takes over: whoever is not idle is told, the others in the steps to come, all of them within half of
     /// the time.
-    pub(super) fn start_move(&mut self, now: Time, within_ms: u64) {
+    fn start_move(&mut self, now: Time, within_ms: u64) {
         if self.drain.is_some() {
             return self.start_drain(now, within_ms);
         }
@@ -72,7 +91,7 @@ impl Shard {
     }
 
     /// The newer process is gone: there is nowhere to go, as if the server had been going away from the beginning.
-    pub(super) fn end_move(&mut self, now: Time) {
+    fn end_move(&mut self, now: Time) {
         let Some(moving) = self.drain.as_mut().and_then(|drain| drain.moving.take()) else { return };
         let untold = moving.next_slot.min(self.sessions.end())..self.sessions.end();
         self.tell_drain(now, untold, |session| matches!(session.stage, Stage::Idle));

@@ -259,25 +259,6 @@ impl Shard {
         output
     }
 
-    /// The server is going away: DRAIN to everybody, no new sessions and chats; after `within_ms` all is closed.
-    pub fn begin_drain(&mut self, now: Time, within_ms: u64) {
-        self.start_drain(now, within_ms);
-        self.read_inbox(now);
-    }
-
-    /// A newer process takes this one's place: DRAIN to everybody, whoever is idle in turn, no new chats; after `within_ms`
-    /// all is closed.
-    pub fn begin_move(&mut self, now: Time, within_ms: u64) {
-        self.start_move(now, within_ms);
-        self.read_inbox(now);
-    }
-
-    /// The newer process is gone: a move becomes a drain.
-    pub fn stop_moving(&mut self, now: Time) {
-        self.end_move(now);
-        self.read_inbox(now);
-    }
-
     /// Sessions in a chat: a drain need not wait when there are none.
     pub fn chats(&self) -> usize {
         self.chats

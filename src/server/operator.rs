@@ -179,6 +179,9 @@ impl Obey for Operator {
             Order::Reports => Ok(self.guard.describe(self.guard.clock().now().1, &self.counters)),
             Order::Ban { code, span_s } => self.ban(&code, span_s),
             Order::Unban { code } => self.guard.unban(&code),
+            Order::Rights { address, erase } => {
+                Ok(self.guard.rights(self.guard.clock().now().1, address, erase))
+            }
             Order::Pow { when } => Ok(self.pow(when)),
             // A drain that was asked for before is under way: asking twice must not stop at once, as a second signal does.
             Order::Drain => match self.requests.try_send(Request::Drain) {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod duration;
 mod listener;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -83,6 +84,15 @@ pub enum Order {
     Unban {
         /// What came with the ban
         code: String,
+    },
+    /// Tell what is held about an address, for a person who asks, and forget it
+    Rights {
+        /// Their address
+        address: IpAddr,
+        /// Erase it: counters, reports and a ban
+        #[arg(long)]
+        #[serde(default)]
+        erase: bool,
     },
     /// Ask newcomers to prove work, or not, or tell what is set
     Pow {
