@@ -51,7 +51,7 @@ fn privacy_maps_every_statement_of_the_policy_and_names_what_exists() {
         Part::List(all) | Part::Table(all) => all,
     });
     let said = policy.short().iter().chain(statements).map(|statement| statement.id.to_owned());
-    let (mapped, said) = (BTreeSet::from_iter(mapped), BTreeSet::from_iter(said));
+    let (mapped, said): (BTreeSet<String>, BTreeSet<String>) = (mapped.into_iter().collect(), said.collect());
     assert_eq!(mapped, said, "left: docs/PRIVACY.md, right: the policy");
     for name in rows.iter().flat_map(|row| row[1..].iter().flat_map(|cell| quoted(cell))) {
         let (path, test) =
