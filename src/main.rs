@@ -33,6 +33,9 @@ const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let exposed = memory::forbid_dumps();
+    // Before there is much memory. A system that has no huge pages has nothing to turn off.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let arguments = Arguments::parse();
     match &arguments.command {
         Some(Command::CheckConfig { file }) => match Config::check_file(file) {

@@ -11,7 +11,7 @@ import subprocess
 from . import loads
 from .loads import capacity, load, run, tool
 from .machine import ROOT, allow_open_files, say
-from .servers import MATCHBOX, OWN, PRODUCTION, running, stacks
+from .servers import MATCHBOX, OWN, PRODUCTION, SMALL_PAGES, running, stacks
 
 CONFIGURATIONS = ["development", PRODUCTION]
 SEARCHED = [*CONFIGURATIONS, "relay"]
@@ -43,7 +43,7 @@ def opening(options, _results):
     most = min(options.sizes["opened"][1], allow_open_files())
     first = min(options.sizes["opened"][0], most // 2)
     figures = {}
-    for name in stacks(options):
+    for name in [*stacks(options), SMALL_PAGES]:
         report = load(options, name, "idle", "--stages", f"{first},{most}", "--hold", options.sizes["settle"], "--timeout", "30s")
         grown = report["stages"][-1]["server_rss_bytes"] - report["opening"]["server"]["rss_before_bytes"]
         sessions = report["stages"][-1]["sessions"]

@@ -3,7 +3,7 @@
 from . import plots
 from .loads import count, latency_ms, server_us
 from .parts import CONFIGURATIONS
-from .servers import BASELINE, MATCHBOX, OWN, PRODUCTION, SOURCES, STACKS
+from .servers import BASELINE, MATCHBOX, OWN, PRODUCTION, SMALL_PAGES, SOURCES, STACKS
 from .text import NONE, median, ratios, rounds, spread, table
 
 PEERS = [
@@ -51,18 +51,18 @@ def peers(options, results, _plots):
     for part, key, title, form in PEERS:
         cells = []
         for name in names:
-            values = [one[name].get(key) for one in found[part]]
+            values = [one.get(name, {}).get(key) for one in found[part]]
             reference = [one.get(BASELINE, {}).get(key) for one in found[part]]
             ratio = "" if name == BASELINE or key == "failed" else ratios(values, reference)
             # Where the load generator was the limit, the server can do more.
-            more = "≥ " if key in LIMITED and any(one[name].get("generator_limited") for one in found[part]) else ""
+            more = "≥ " if key in LIMITED and any(one.get(name, {}).get("generator_limited") for one in found[part]) else ""
             cells.append(more + spread(values, form) + ratio)
         rows.append([title.format(**options.sizes), *cells])
     sessions = max(one["sessions"] for one in found["open"][0].values())
     head = ["", *(label(name) for name in names)]
     others = "`, `".join(name for name in STACKS if name in names)
     return "\n".join(["## The server beside its peers", "", table(head, rows), "", "The factor is to `h3` of the same round.", "",
-                      COMPARED.format(own=OWN, sources=SOURCES, others=others, matchbox=MATCHBOX, sessions=sessions, pairs=options.sizes["relay_pairs"])])
+                      COMPARED.format(own=OWN, sources=SOURCES, others=others, matchbox=MATCHBOX, small=SMALL_PAGES, sessions=sessions, pairs=options.sizes["relay_pairs"])])
 
 
 COMPARED = """- `{own}`: this server in development configuration, with all of its bounds and the wiping allocator; over WebSocket the same,
@@ -71,6 +71,7 @@ COMPARED = """- `{own}`: this server in development configuration, with all of i
 - `{others}`: the same core behind other WebTransport stacks (`benches/baseline`): quinn with h3 and h3-webtransport, and the two others
   that work in browsers; same certificate, ciphers, windows and limits, a task a connection on one thread, mimalloc without wiping, and
   without Origin check, probes, shedding, Retry and drain.
+- `{small}`: the first of them with huge pages turned off, as this server turns them off for itself (docs/DECISIONS.md).
 - `{matchbox}`: a WebSocket signaling server without TLS, whose `?next=2` pairs strangers as they connect. So its pairing includes
   connecting, and compares with the rows "connecting and pairing"; it is told the two ends' meeting by one of them.
 - Memory is the growth from no session to {sessions:,}. At saturation each of {pairs} pairs has four frames in flight ("≥": the load

@@ -17,6 +17,9 @@ OWN = "anoncam"
 PRODUCTION = "production"
 BASELINE = "h3"
 STACKS = [BASELINE, "web-transport-quinn", "wtransport"]
+# The baseline without huge pages, as this server is: how much of the difference is theirs.
+SMALL_PAGES = "h3, small pages"
+BASELINES = [*STACKS, SMALL_PAGES]
 WEBSOCKET = "anoncam, WebSocket"
 MATCHBOX = "matchbox_server"
 
@@ -39,8 +42,8 @@ def running(options, name):
     target = ["--url", f"http://{site}"]
     with tempfile.TemporaryDirectory() as directory:
         command = [program(options, name), "--listen", listen, "--site", site]
-        if name in STACKS:
-            command += ["--stack", name]
+        if name in BASELINES:
+            command += ["--stack", BASELINE if name == SMALL_PAGES else name]
         else:
             command += ["--shards", str(options.shards), "--log", "error"]
         if name == PRODUCTION:
@@ -50,7 +53,7 @@ def running(options, name):
         if name == WEBSOCKET:
             target += ["--transport", "ws"]
         # As many WebSockets as the machine has files for, where a site for people would keep to fewer.
-        with process(options, command, site, ANONCAM_MAX_WEBSOCKETS="100000") as pid:
+        with process(options, command, site, ANONCAM_MAX_WEBSOCKETS="100000", **pages(name)) as pid:
             yield [*target, "--server-pid", str(pid)]
 
 
@@ -74,9 +77,14 @@ def process(options, command, address, **environment):
         started.wait()
 
 
+def pages(name):
+    """What mimalloc is told about huge pages; the server turns them off for itself."""
+    return {"MIMALLOC_ALLOW_THP": "0"} if name == SMALL_PAGES else {}
+
+
 def program(options, name):
     extra = dict(stack.split("=", 1) for stack in options.stack)
-    return extra.get(name) or str(options.binaries / ("anoncam-baseline" if name in STACKS else "anoncam"))
+    return extra.get(name) or str(options.binaries / ("anoncam-baseline" if name in BASELINES else "anoncam"))
 
 
 def production(directory, listen, server):
