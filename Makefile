@@ -1,6 +1,6 @@
 # What people type. `make` shows this list; everything else is one command away.
 .DEFAULT_GOAL := help
-.PHONY: help run test quick e2e bench bench-quick bench-core fmt lint deny setup
+.PHONY: help run test quick e2e bench bench-quick bench-core fmt lint deny fuzz setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,9 +34,11 @@ fmt: ## format the Rust code
 lint: ## lints as errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
-deny: ## licences and known vulnerabilities of dependencies
-	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
-	cargo deny check
+deny: setup ## licences, sources and known holes of dependencies
+	scripts/dependencies.sh
+
+fuzz: ## every fuzz target for a minute (FUZZ_SECONDS)
+	scripts/fuzz.sh
 
 setup: ## install what the tests need and is not there yet
 	@scripts/setup.sh

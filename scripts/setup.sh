@@ -55,14 +55,13 @@ for directory in client-js tests/browser tests/judges; do
   fi
 done
 
-# --- a client by other people, in Python, in an environment of its own
-if [ -f tests/interop/requirements.txt ]; then
-  environment=target/python
-  if ! cmp -s tests/interop/requirements.txt "$environment/installed.txt"; then
-    say "Python packages for tests/interop"
-    python3 -m venv "$environment"
-    "$environment/bin/pip" --quiet --disable-pip-version-check install -r tests/interop/requirements.txt
-    cp tests/interop/requirements.txt "$environment/installed.txt"
-  fi
+# --- a client by other people in Python, and two that look at dependencies, in an environment of their own
+environment=target/python
+wanted=$(cat tests/interop/requirements.txt tests/judges/requirements.txt)
+if [ "$wanted" != "$(cat "$environment/installed.txt" 2> /dev/null)" ]; then
+  say "Python packages for tests/interop and tests/judges"
+  python3 -m venv "$environment"
+  "$environment/bin/pip" --quiet --disable-pip-version-check install $wanted
+  printf '%s\n' "$wanted" > "$environment/installed.txt"
 fi
 say "everything is there"
