@@ -55,6 +55,7 @@ for file in loadgen/tests/*.rs benches/baseline/tests/*.rs; do others+=(--test "
 check others cargo test --workspace "${others[@]}" --quiet
 # With the programs that were built for the tests: built alone they would have other features.
 check benchmarks benches/bench.py --quick --no-build
+check costs benches/costs.py --quick --no-build
 check documentation cargo doc --workspace --no-deps --quiet
 for file in tests/*.rs; do # each by name, so that the summary shows which
   name=$(basename "$file" .rs)

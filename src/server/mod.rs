@@ -85,7 +85,7 @@ impl Server {
             listening.add_tcp("metrics", sockets).map_err(StartError::Descriptors)?;
         }
         let metrics_address = metrics.as_ref().map(SiteSockets::local_addr);
-        let metrics = metrics.map(|sockets| (sockets, metrics_page(&counters)));
+        let metrics = metrics.map(|sockets| (sockets, metrics_page(&counters, &certificates)));
         let control = given.control(&config)?;
         if let Some(socket) = &control {
             listening.add_control(socket).map_err(StartError::Descriptors)?;
@@ -333,8 +333,8 @@ fn site_config(
     }
 }
 
-fn metrics_page(counters: &Arc<Counters>) -> Metrics {
-    Metrics::new(Arc::clone(counters), LOOPBACK_NAMES.map(str::to_owned).to_vec())
+fn metrics_page(counters: &Arc<Counters>, certificates: &Arc<CertificateStore>) -> Metrics {
+    Metrics::new(Arc::clone(counters), Arc::clone(certificates), LOOPBACK_NAMES.map(str::to_owned).to_vec())
 }
 
 fn https(

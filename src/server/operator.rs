@@ -47,8 +47,12 @@ impl Operator {
         let mut running = self.running();
         let new = running.read_again().map_err(|error| format!("nothing was changed:\n{error}"))?;
         let changes = running.changes(&new);
-        let files = new.certificate.as_ref();
-        self.certificates.reload(files).map_err(|error| format!("nothing was changed: {error}"))?;
+        // What an authority has still to issue cannot be read; it is taken by itself as soon as it is there.
+        let to_come = new.acme.is_some() && self.certificates.is_stopgap();
+        if !to_come {
+            let files = new.certificate.as_ref();
+            self.certificates.reload(files).map_err(|error| format!("nothing was changed: {error}"))?;
+        }
         for warning in &new.warnings {
             tracing::warn!("{warning}");
         }
@@ -57,7 +61,11 @@ impl Operator {
         self.counters.set_max_sessions(running.max_sessions);
         self.shards.set(shard_settings(&running, self.site));
         self.guard.set(guard_config(&running));
-        let mut told = "configuration, certificate and secrets were read again".to_owned();
+        let mut told = if to_come {
+            "configuration and secrets were read again; the authority has issued no certificate yet".to_owned()
+        } else {
+            "configuration, certificate and secrets were read again".to_owned()
+        };
         for (what, keys) in [("changed", &changes.live), ("needs a restart", &changes.restart)] {
             if !keys.is_empty() {
                 // Writing to a String does not fail.

@@ -10,6 +10,7 @@ mod chain;
 mod files;
 mod self_made;
 mod store;
+mod validity;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::files::Version;
+use super::validity::{read, validity};
 use super::{ALPN_ACME, CertificateError, SelfMade, SelfMadeParts, excess_warning, load_certificate};
 use crate::config::CertificateFiles;
 use crate::limits;
@@ -81,6 +82,14 @@ impl CertificateStore {
     /// Whether there is no certificate yet that a browser would take.
     pub fn is_stopgap(&self) -> bool {
         matches!(&*self.read(), State::Operator { stopgap: true, .. })
+    }
+
+    /// When the certificate that is served ends. `None` while there is none that a browser would take.
+    pub fn ends(&self) -> Option<SystemTime> {
+        if self.is_stopgap() {
+            return None;
+        }
+        Some(validity(&read(&self.current())?).end)
     }
 
     /// What to show to an authority that asks for these names, until the next call.
@@ -237,6 +246,7 @@ mod tests {
         let start = SystemTime::UNIX_EPOCH + DAY * 20_000;
         let store = CertificateStore::self_made(start).expect("a certificate");
         let first = hash_of(&store.current());
+        assert_eq!(store.ends(), Some(start + DAY * 10));
         store.turn(start + DAY * 5 - MINUTE * 10).expect("a certificate");
         assert_eq!(hash_of(&store.current()), first, "announced, not yet served");
         assert_eq!(store.hashes().len(), 2);

@@ -22,13 +22,7 @@ fn reason_of(closed: &(u32, String), code: u32) -> Value {
 }
 
 impl World {
-    /// Somebody whose address is 127.0.0.`place`, who has said nothing yet.
-    async fn person_from(&self, place: u8) -> Person {
-        let address = IpAddr::from(Ipv4Addr::new(127, 0, 0, place));
-        self.person_at(&quinn::Endpoint::client((address, 0).into()).unwrap()).await
-    }
-
-    /// Somebody from there who has been welcomed.
+    /// Somebody whose address is 127.0.0.`place`, who has been welcomed.
     async fn guest_from(&self, place: u8) -> Person {
         let mut person = self.person_from(place).await;
         person.hello().await;

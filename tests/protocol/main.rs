@@ -18,6 +18,8 @@ mod requests;
 mod resume;
 mod websocket;
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use serde_json::{Value, json};
 use support::*;
 
@@ -47,6 +49,12 @@ impl World {
         let mut person = self.person().await;
         person.hello().await;
         person
+    }
+
+    /// Somebody whose address is 127.0.0.`place`, who has said nothing yet.
+    async fn person_from(&self, place: u8) -> Person {
+        let address = IpAddr::from(Ipv4Addr::new(127, 0, 0, place));
+        self.person_at(&quinn::Endpoint::client((address, 0).into()).unwrap()).await
     }
 
     /// Somebody who comes back with a token, and what they are told.

@@ -61,6 +61,29 @@ async fn the_old_token_is_good_until_a_frame_after_hello_has_shown_that_welcome_
 }
 
 #[tokio::test]
+async fn a_token_is_good_from_another_address_and_after_that_no_more_from_anywhere() {
+    for shards in SHARDS {
+        let world = World::new(shards);
+        let (mut ada, mut ben, _) = world.chat().await;
+        // Her network has changed: the token alone says who she is.
+        let mut moved = world.person_from(2).await;
+        assert_eq!(moved.resume(&ada.token).await["resumed"], true);
+        assert_eq!(ada.closed().await.0, 0);
+        let chat = ben.hears_back().await;
+        talk(&mut moved, &mut ben, chat).await;
+        // Whoever gets hold of it now is a newcomer, whom nobody hears and who hears nobody.
+        for place in [1, 2, 3] {
+            let mut thief = world.person_from(place).await;
+            let welcome = thief.resume(&ada.token).await;
+            assert_eq!((&welcome["resumed"], &welcome["chat"]), (&json!(false), &json!(null)));
+            thief.relay(TEXT, chat, b"it is me").await;
+            talk(&mut moved, &mut ben, chat).await;
+            thief.has_heard_all().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn of_several_resumes_at_once_one_session_is_left() {
     let world = World::new(4);
     let (ada, mut ben, _) = world.chat().await;

@@ -8,6 +8,8 @@ mod exposition;
 mod families;
 mod process;
 
+use std::time::{Duration, SystemTime};
+
 use exposition::Exposition;
 use families::{FAMILIES, Family};
 
@@ -21,8 +23,8 @@ const BUCKETS_US: [u64; 16] = [
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// All metrics.
-pub fn text(counters: &Counters) -> String {
+/// All metrics. `certificate_ends` is `None` while there is no certificate that a browser would take.
+pub fn text(counters: &Counters, certificate_ends: Option<SystemTime>) -> String {
     let mut text = Exposition::default();
     for Family { name, kind, help, series } in FAMILIES {
         text.begin(name, kind, help);
@@ -36,6 +38,13 @@ pub fn text(counters: &Counters) -> String {
     }
     write_latencies(&mut text, counters);
     write_server(&mut text, counters);
+    let since_1970 = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).ok();
+    text.one(
+        "anoncam_certificate_expires_timestamp_seconds",
+        "gauge",
+        "When the certificate ends, since 1970; 0 while there is none that a browser would take.",
+        certificate_ends.and_then(since_1970).as_ref().map_or(0.0, Duration::as_secs_f64),
+    );
     process::write(&mut text);
     text.into_text()
 }
@@ -96,7 +105,7 @@ mod tests {
         let mut totals = Totals::default();
         totals[Total::ClosedTooMany] = 2;
         counters.shards()[0].totals.advance(&Totals::default(), &totals);
-        let text = text(&counters);
+        let text = text(&counters, None);
         for line in [
             "# TYPE anoncam_waiting gauge",
             "anoncam_waiting{shard=\"1\",pool=\"video\"} 3",
@@ -104,6 +113,7 @@ mod tests {
             "anoncam_closed_total{shard=\"0\",code=\"3\"} 2",
             "anoncam_sessions_max 10",
             "anoncam_open 1",
+            "anoncam_certificate_expires_timestamp_seconds 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
@@ -117,7 +127,7 @@ mod tests {
             latencies.record_pairing(Mode::Text, us);
             shard.take_latencies(&mut latencies);
         }
-        let text = text(&counters);
+        let text = text(&counters, None);
         for line in [
             "anoncam_pairing_seconds_bucket{pool=\"text\",le=\"0.0005\"} 0",
             "anoncam_pairing_seconds_bucket{pool=\"text\",le=\"0.001\"} 1",
@@ -136,7 +146,7 @@ mod tests {
         let documents = std::fs::read_dir(folder).expect("docs").map(|entry| entry.expect("an entry").path());
         let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
         let docs: String = documents.map(|path| std::fs::read_to_string(path).expect("a document")).collect();
-        let text = text(&Counters::new(1, 1));
+        let text = text(&Counters::new(1, 1), None);
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' '))
@@ -152,7 +162,7 @@ mod tests {
     /// The promise: no label that could name a person. A new label has to be argued for here.
     #[test]
     fn labels_are_the_shard_the_mode_and_words_of_this_program() {
-        let text = text(&Counters::new(2, 10));
+        let text = text(&Counters::new(2, 10), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(5)));
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let inside = samples.filter_map(|line| line.split_once('{')?.1.split_once('}'));
         let labels: BTreeSet<&str> = inside

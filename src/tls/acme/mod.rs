@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{GeneralName, X509Certificate};
 
+use super::validity::{read, validity};
 use super::CertificateStore;
 use crate::limits::{ACME_LONGEST_PAUSE_S, ACME_ORDER_S, ACME_SHORTEST_PAUSE_S};
 
@@ -133,15 +134,12 @@ fn due(acme: &Acme, store: &CertificateStore) -> SystemTime {
 
 /// When a certificate is to be renewed: when a third of its life is left. One that cannot be read, or lacks one of these names, is due.
 fn renewal_due(key: &CertifiedKey, names: &[String]) -> SystemTime {
-    let Some(der) = key.cert.first() else { return SystemTime::UNIX_EPOCH };
-    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return SystemTime::UNIX_EPOCH };
+    let Some(certificate) = read(key) else { return SystemTime::UNIX_EPOCH };
     if !names.iter().all(|name| has_name(&certificate, name)) {
         return SystemTime::UNIX_EPOCH;
     }
-    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
-    let validity = certificate.validity();
-    let (from, until) = (seconds(validity.not_before), seconds(validity.not_after));
-    SystemTime::UNIX_EPOCH + Duration::from_secs(until - until.saturating_sub(from) / 3)
+    let good = validity(&certificate);
+    good.end - good.end.duration_since(good.start).unwrap_or_default() / 3
 }
 
 fn has_name(certificate: &X509Certificate<'_>, name: &str) -> bool {
