@@ -10,12 +10,14 @@ is counted: it must not be more than three times what was sent there. Memory is 
 """
 
 import argparse
+import os
 import pathlib
 import select
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -33,6 +35,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=15, help="measured part of a run")
     parser.add_argument("--rate", type=int, default=50_000, help="first packets a second")
     parser.add_argument("--hostile", type=int, default=1_000, help="hostile sessions")
+    parser.add_argument("--siege", type=int, default=15, help="seconds between the two measurements beside hostile sessions")
     parser.add_argument("--rest", type=int, default=60, help="seconds until memory has to be back")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
@@ -43,7 +46,7 @@ def arguments():
     chosen.binaries = ROOT / "target" / ("debug" if chosen.quick else "release")
     chosen.shards, chosen.stack, chosen.realtime = 1, [], False
     if chosen.quick:
-        chosen.seconds, chosen.rate, chosen.hostile, chosen.rest = 2, 2_000, 50, 5
+        chosen.seconds, chosen.rate, chosen.hostile, chosen.rest, chosen.siege = 2, 2_000, 50, 5, 1
     return chosen
 
 
@@ -70,12 +73,14 @@ def main():
         told, _ = flooder.communicate()
         sent, sent_bytes, heard_bytes, took = map(float, told.split())
         with hostile(options, target):
-            time.sleep(3)
             beside = honest(options, target)
+            time.sleep(options.siege)
+            later = honest(options, target)
             sieged = resident_mib(pid)
         time.sleep(options.rest)
         after = resident_mib(pid)
-    rows = [("peace", peace), (f"{sent / took:,.0f} first packets a second", flood), (f"{options.hostile} hostile sessions", beside)]
+    rows = [("peace", peace), (f"{sent / took:,.0f} first packets a second", flood), (f"{options.hostile} hostile sessions, as they come", beside),
+            (f"the same, {options.seconds + options.siege} s later", later)]
     print("| | pairing p50, ms | p99, ms | p99 over peace |\n| --- | --: | --: | --: |")
     for name, (p50, p99) in rows:
         print(f"| {name} | {p50:.2f} | {p99:.2f} | {p99 / peace[1]:.2f} |")
@@ -87,32 +92,45 @@ def main():
 
 
 def honest(options, target):
-    """p50 and p99 of pairing among people who behave, in ms."""
-    report = loads.run(options, target, "pair", "--connections", "200", "--rate", "60", "--dwell", "1s",
+    """p50 and p99 of pairing among people who behave, in ms. Who measures goes before whoever floods from the same core, if it may."""
+    first = argparse.Namespace(**vars(options))
+    first.realtime = os.geteuid() == 0
+    report = loads.run(first, target, "pair", "--connections", "200", "--rate", "60", "--dwell", "1s",
                          "--duration", f"{options.seconds}s")
     return [loads.latency_ms(report, "pair", figure) for figure in ("p50", "p99")]
 
 
 def hostile(options, target):
-    """Sessions that press next without end. What they wish for keeps them among themselves."""
+    """Sessions that press next without end, are closed for it, and come back as often as their addresses may. What they wish for keeps them
+    among themselves."""
     target = [HOSTILE_SOURCES if value == SOURCES else value for value in target]
     program = str(options.binaries / "anoncam-loadgen")
     command = [*on_core(options.client_core, options.realtime), program, "churn", *target, "--interests", "flood",
-               "--connections", str(options.hostile), "--dwell", "20ms", "--think", "0s",
-               "--duration", f"{options.seconds + 15}s", "--quiet"]
-    return Background(command)
+               "--connections", str(options.hostile), "--dwell", "20ms", "--think", "0s", "--duration", "2s", "--quiet"]
+    return Again(command)
 
 
-class Background:
+class Again:
+    """A program that is started again whenever it ends."""
+
     def __init__(self, command):
-        self.command = command
+        self.command, self.over = command, threading.Event()
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.over.wait(0.1):
+            process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while process.poll() is None and not self.over.wait(0.05):
+                pass
+            process.terminate()
+            process.wait()
 
     def __exit__(self, *failure):
-        self.process.terminate()
-        self.process.wait()
+        self.over.set()
+        self.thread.join()
 
 
 def resident_mib(pid):

@@ -46,10 +46,13 @@ pub const LATE_REPORT_MS: u64 = 60_000;
 pub const FIND_BURST: u64 = 20;
 /// After a burst of FINDs one more is granted every so many ms (5 a second).
 pub const FIND_EVERY_MS: u64 = 200;
-/// Control frames at once by one session; past it the session is closed with code 3.
-pub const CONTROL_BURST: u64 = 200;
-/// After a burst of control frames one more is granted every so many ms (50 a second).
-pub const CONTROL_EVERY_MS: u64 = 20;
+/// Control frames at once by one session; past it the session is closed with code 3. Who searches too fast is told so first, eighty times.
+pub const CONTROL_BURST: u64 = 100;
+/// After a burst of control frames one more is granted every so many ms (10 a second): a thousand sessions that ask as fast as they may
+/// take a fifth of a core.
+pub const CONTROL_EVERY_MS: u64 = 100;
+/// A control frame that is refused because of its address counts as so many: who was told when to ask again and does not wait is soon gone.
+pub const LIMITED_COUNTS: u64 = 5;
 /// What a client that is closed with code 3, 5 or 8 is told to wait before it comes back.
 pub const RETRY_AFTER_MS: u64 = 5_000;
 /// What a client is told to wait that asks for something an operator has paused: pauses last minutes or hours.
@@ -359,8 +362,10 @@ pub const SEND_WINDOW_BYTES: u64 = 32_768;
 pub const DATAGRAM_BUFFER_BYTES: usize = 2_048;
 /// Handshake bytes that wait for a gap to close, at most; the largest hellos of today have 2 KiB.
 pub const CRYPTO_BUFFER_BYTES: usize = 8_192;
-/// Packets of one handshake that may wait before it is looked at; it is looked at as it arrives.
+/// Packets of one handshake that may wait until it is begun. Today's largest hellos have one beside the first.
 pub const INCOMING_BUFFER_BYTES: u64 = 4_096;
+/// The same of all handshakes of a shard that are to be begun: 4 MiB.
+pub const INCOMING_BUFFERS_BYTES: u64 = 1_024 * INCOMING_BUFFER_BYTES;
 
 /// A connection without a completed handshake ends after this many milliseconds.
 pub const HANDSHAKE_DEADLINE_MS: u64 = 5_000;
@@ -462,6 +467,8 @@ pub const UPGRADE_GO_S: u64 = 5;
 pub const TURN_PASSED_MESSAGES: usize = 16;
 /// Receive batches in one turn of a shard before others get their turn.
 pub const TURN_RECEIVE_BATCHES: usize = 4;
+/// Handshakes that are begun in one turn, at about 0.1 ms each.
+pub const TURN_NEWCOMERS: usize = 2;
 /// Messages from other shards in one turn.
 pub const TURN_BUS_MESSAGES: usize = 1_024;
 /// Slots of the ring from one shard to another. 64 shards: 63 rings of 1,024 slots each, 12 MiB a shard.

@@ -12,7 +12,7 @@ use super::reply::{self, Why};
 use super::reports::Report;
 use super::session::Stage;
 use super::shard::Shard;
-use crate::limits::{CONTROL_BURST, CONTROL_EVERY_MS, LATE_REPORT_MS, RETRY_AFTER_MS};
+use crate::limits::{CONTROL_BURST, CONTROL_EVERY_MS, LATE_REPORT_MS, LIMITED_COUNTS, RETRY_AFTER_MS};
 
 const NO_STRANGER: Refusal = Refusal::OutOfRange("there is no stranger to mean");
 
@@ -36,11 +36,8 @@ impl Shard {
     }
 
     fn request(&mut self, now: Time, link: LinkId, id: SessionId, kind: ControlKind, payload: &[u8]) {
-        let Some(session) = self.sessions.get_mut(id.0) else { return };
-        if self.config.limit_rates && session.controls.take(now, CONTROL_BURST, CONTROL_EVERY_MS).is_err() {
-            self.counts.rate_limited += 1;
-            let reason = reply::close_reason("too many requests", RETRY_AFTER_MS);
-            return self.expel(now, link, CloseCode::TooMany, reason);
+        if !self.may_ask(now, link, id, 1) {
+            return;
         }
         let done = match kind {
             ControlKind::Find => self.find(now, link, id, payload),
@@ -58,6 +55,19 @@ impl Shard {
             Err(Refusal::OutOfRange(message)) => self.send(link, reply::bad_request(message)),
             Err(Refusal::Malformed(reason)) => self.accuse(now, link, reason),
         }
+    }
+
+    /// Counts a control frame, as so many. Past what a session may ask, its channel is closed.
+    fn may_ask(&mut self, now: Time, link: LinkId, id: SessionId, count: u64) -> bool {
+        let Some(session) = self.sessions.get_mut(id.0) else { return false };
+        let mut take = || session.controls.take(now, CONTROL_BURST, CONTROL_EVERY_MS).is_ok();
+        let may = !self.config.limit_rates || (0..count).all(|_| take());
+        if !may {
+            self.counts.rate_limited += 1;
+            let reason = reply::close_reason("too many requests", RETRY_AFTER_MS);
+            self.expel(now, link, CloseCode::TooMany, reason);
+        }
+        may
     }
 
     /// Closes a channel whose client broke the protocol.
@@ -114,9 +124,10 @@ impl Shard {
     /// when to ask again.
     pub fn handle_limited(&mut self, now: Time, link: LinkId, retry_after_ms: u64) {
         let Some(state) = self.link(link) else { return };
-        if state.session.is_none() && matches!(state.kind, LinkKind::Here) {
+        let (session, is_here) = (state.session, matches!(state.kind, LinkKind::Here));
+        if session.is_none() && is_here {
             self.accuse(now, link, "the first frame has to be HELLO");
-        } else {
+        } else if session.is_none_or(|id| self.may_ask(now, link, id, LIMITED_COUNTS)) {
             self.counts.rate_limited += 1;
             self.outputs.push_back(Output::Send { link, frame: reply::rate_limited(retry_after_ms) });
         }

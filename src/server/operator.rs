@@ -62,7 +62,8 @@ impl Operator {
         self.shards.set(shard_settings(&running, self.site));
         self.guard.set(guard_config(&running));
         let mut told = if to_come {
-            "configuration and secrets were read again; the authority has issued no certificate yet".to_owned()
+            "configuration and secrets were read again; the authority has issued no certificate yet"
+                .to_owned()
         } else {
             "configuration, certificate and secrets were read again".to_owned()
         };

@@ -1,6 +1,6 @@
 //! Step 1 of 6: who is let in.
 //!
-//! In: the first datagram of a connection, and how full the shard is. Out: a connection, a Retry that makes the client prove its
+//! In: the first datagram of a connection, and how full the shard is. Out: a newcomer who waits for a handshake, a Retry that makes the client prove its
 //! address, or a refusal. Overload is met here, where it is cheapest.
 
 use std::sync::Arc;
@@ -12,12 +12,11 @@ use quinn_udp::RecvMeta;
 
 use super::connection::Conn;
 use super::gate::Verdict;
-use super::h3;
 use super::hub::Hub;
 use super::watch::tell_refused;
 use crate::core::io::Time;
 use crate::ops::Total;
-use crate::privacy::{PeerAddress, Prefixes, wipe_dead_frames};
+use crate::privacy::{PeerAddress, Prefixes};
 
 /// When a shard stops being generous.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ impl Hub {
         meta: &RecvMeta,
         buffer: &mut Vec<u8>,
     ) -> Received {
-        let pressed = self.half_open >= self.admission.retry_above;
+        let pressed = self.half_open() >= self.admission.retry_above;
         match if self.has_heir { Verdict::Pass } else { self.gate.judge(now, pressed, payload, meta, buffer) }
         {
             Verdict::Pass => {}
@@ -76,19 +75,13 @@ impl Hub {
                 Received::Newcomer
             }
             Some(DatagramEvent::NewConnection(incoming)) => {
-                self.handle_incoming(instant, now, incoming, buffer).map_or(Received::Done, Received::Answer)
+                self.handle_incoming(now, incoming, buffer).map_or(Received::Done, Received::Answer)
             }
             Some(DatagramEvent::Response(transmit)) => Received::Answer(transmit),
         }
     }
 
-    fn handle_incoming(
-        &mut self,
-        instant: Instant,
-        now: Time,
-        incoming: Incoming,
-        buffer: &mut Vec<u8>,
-    ) -> Option<Transmit> {
+    fn handle_incoming(&mut self, now: Time, incoming: Incoming, buffer: &mut Vec<u8>) -> Option<Transmit> {
         buffer.clear();
         if let Some(prefixes) = &self.admission.not_served
             && prefixes.contain(&PeerAddress::new(incoming.remote_address().ip()))
@@ -97,7 +90,7 @@ impl Hub {
             return Some(self.endpoint.refuse(incoming, buffer));
         }
         let Admission { retry_above, refuse_above, max_connections, .. } = self.admission;
-        if self.open >= max_connections || self.half_open >= refuse_above {
+        if self.open + self.newcomers.len() >= max_connections || self.half_open() >= refuse_above {
             self.totals[Total::RefusedConnections] += 1;
             tell_refused("refused: too many connections");
             return Some(self.endpoint.refuse(incoming, buffer));
@@ -110,7 +103,7 @@ impl Hub {
             tell_refused("refused: too many from its address");
             return Some(self.endpoint.refuse(incoming, buffer));
         }
-        if (refused || self.half_open >= retry_above) && !proven {
+        if (refused || self.half_open() >= retry_above) && !proven {
             tell_refused("asked to prove its address");
             self.totals[Total::Retries] += 1;
             return match self.endpoint.retry(incoming, buffer) {
@@ -118,25 +111,11 @@ impl Hub {
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
             };
         }
-        // What is made of it lives as long as the connection, and its padding is what the stack happens to hold.
-        wipe_dead_frames();
-        match self.endpoint.accept(incoming, instant, buffer, None) {
-            Ok((handle, quic)) => {
-                let session = h3::Session::new(self.policy.clone());
-                self.insert(handle.0 as u32, Conn::new(quic, session, now));
-                if proven {
-                    self.address_proven(now, handle.0 as u32);
-                }
-                None
-            }
-            Err(error) => {
-                self.vacated.note();
-                error.response
-            }
-        }
+        self.newcomers.add(incoming, proven);
+        None
     }
 
-    fn insert(&mut self, handle: u32, conn: Conn) {
+    pub(super) fn insert(&mut self, handle: u32, conn: Conn) {
         let index = handle as usize;
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || None);

@@ -5,10 +5,11 @@
 //!
 //! 1. commands of the process, and what its operator has paused
 //! 2. datagrams, up to [`limits::TURN_RECEIVE_BATCHES`] batches, and during an upgrade those that another process passes on
-//! 3. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`], and from the site, up to [`limits::TURN_PIPES`]
-//! 4. timers that are due
-//! 5. every connection that has something to do: read, decide, write, transmit
-//! 6. messages to other shards and to the site, one wake-up each
+//! 3. newcomers, up to [`limits::TURN_NEWCOMERS`]
+//! 4. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`], and from the site, up to [`limits::TURN_PIPES`]
+//! 5. timers that are due
+//! 6. every connection that has something to do: read, decide, write, transmit
+//! 7. messages to other shards and to the site, one wake-up each
 //!
 //! Once a minute, or as often as is configured, it forgets: what dead stack frames, buffers and vacated slots would tell about people who
 //! have gone. Then it sleeps until a datagram, a message or a deadline.
@@ -145,6 +146,7 @@ impl<'a> Driver<'a> {
         self.hub.set_paused(now, self.counters.levers().paused());
         let mut more =
             apart(|| Ok::<_, io::Error>(self.receive(instant, now)? | self.receive_passed(instant, now)?))?;
+        more |= apart(|| self.accept_newcomers(instant, now));
         more |= self.hub.receive_bus(now, limits::TURN_BUS_MESSAGES);
         more |= self.hub.receive_websockets(now, limits::TURN_PIPES);
         self.hub.handle_timeout(instant, now);
@@ -276,6 +278,7 @@ impl<'a> Driver<'a> {
     /// At the end of the process: tells every client that the connection is over.
     fn close_all(&mut self) {
         let (instant, _) = self.hub.clock.now();
+        self.hub.forget_newcomers();
         for handle in 0..self.hub.conns.len() as u32 {
             let Some(conn) = self.hub.conn(handle) else { continue };
             conn.close_quic(instant, H3_NO_ERROR, "");

@@ -21,6 +21,7 @@ use super::connection::{Conn, Due, H3_NO_ERROR, Phase};
 use super::gate::Gate;
 use super::h3;
 use super::line::Line;
+use super::newcomers::Newcomers;
 use super::pipe::Lobby;
 use super::vacated::Vacated;
 use super::websocket::{WebSockets, is_websocket};
@@ -58,6 +59,8 @@ pub struct Hub {
     pub(super) messages: Vec<(ShardId, BusMessage)>,
     /// Chunks on their way from QUIC to the decoder; empty between calls.
     pub(super) chunks: Vec<Bytes>,
+    /// Who has been let in and is no connection yet.
+    pub(super) newcomers: Newcomers,
     /// Connections without a completed handshake.
     pub(super) half_open: usize,
     /// Connections in the table.
@@ -138,6 +141,7 @@ impl Hub {
             dirty: VecDeque::new(),
             messages: Vec::new(),
             chunks: Vec::with_capacity(limits::READ_CHUNKS),
+            newcomers: Newcomers::default(),
             half_open: 0,
             open: 0,
             buffered: 0,

@@ -23,6 +23,7 @@ pub mod h3;
 pub mod hub;
 pub mod keys;
 mod line;
+mod newcomers;
 mod padding;
 pub mod pipe;
 mod publish;

@@ -49,7 +49,7 @@ impl Driver<'_> {
         own.in_chat.set(gauge(counts.in_chat));
         own.connections.set(gauge(hub.open as u64));
         own.websockets.set(gauge(hub.websockets.len() as u64));
-        own.handshakes.set(gauge(hub.half_open as u64));
+        own.handshakes.set(gauge(hub.half_open() as u64));
         own.buffered_bytes.set(gauge(hub.buffered as u64));
         own.heap_bytes.set(heap_bytes_of_thread());
         own.cpu_us.set(gauge(thread_cpu_us()));

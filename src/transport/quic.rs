@@ -41,7 +41,7 @@ pub fn server_config(
         .transport_config(Arc::new(transport_config()))
         .validation_token_config(no_tokens)
         .incoming_buffer_size(limits::INCOMING_BUFFER_BYTES)
-        .incoming_buffer_size_total(limits::INCOMING_BUFFER_BYTES * 64)
+        .incoming_buffer_size_total(limits::INCOMING_BUFFERS_BYTES)
         .migration(true);
     Ok(Arc::new(config))
 }

@@ -56,6 +56,21 @@ impl Driver<'_> {
         Ok(true)
     }
 
+    /// Begins handshakes, up to the budget. Returns whether there are more to begin.
+    pub(super) fn accept_newcomers(&mut self, instant: Instant, now: Time) -> bool {
+        for _ in 0..limits::TURN_NEWCOMERS {
+            match self.hub.accept_newcomer(instant, now, &mut self.buffer) {
+                None => return false,
+                Some(None) => {}
+                Some(Some(transmit)) => {
+                    self.responses.push((transmit, self.buffer.clone()));
+                    self.respond();
+                }
+            }
+        }
+        true
+    }
+
     /// Receives what other processes pass on, up to the budget. Returns whether there may be more.
     pub(super) fn receive_passed(&mut self, instant: Instant, now: Time) -> io::Result<bool> {
         for _ in 0..limits::TURN_PASSED_MESSAGES {

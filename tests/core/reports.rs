@@ -3,6 +3,7 @@
 use anoncam::core::frame::ControlKind;
 use anoncam::core::io::{CloseCode, LinkId, Mark, Visitor};
 use anoncam::core::reports::Reason;
+use anoncam::limits::{CONTROL_BURST, LIMITED_COUNTS};
 use serde_json::{Value, json};
 
 use super::world::{Channel, World};
@@ -106,6 +107,11 @@ fn a_request_that_the_driver_holds_back_is_answered_with_a_notice() {
     world.settle();
     let notice = world.expect(a, 0x46);
     assert_eq!((&notice["code"], notice["retry_after_ms"].as_u64()), (&json!("rate_limited"), Some(250)));
+    for _ in 0..CONTROL_BURST / LIMITED_COUNTS {
+        world.shard(a).handle_limited(now, LinkId(a.1), 250);
+    }
+    world.settle();
+    world.expect_closed(a, CloseCode::TooMany);
     let silent = world.open(0);
     world.shard(silent).handle_limited(now, LinkId(silent.1), 250);
     world.settle();

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
-use super::validity::{read, validity};
 use super::CertificateStore;
+use super::validity::{read, validity};
 use crate::limits::{ACME_LONGEST_PAUSE_S, ACME_ORDER_S, ACME_SHORTEST_PAUSE_S};
 
 use state::State;
