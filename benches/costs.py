@@ -10,6 +10,7 @@ what that is of a core at an answer every 15 s.
 """
 
 import argparse
+import os
 import pathlib
 import statistics
 import subprocess
@@ -77,8 +78,8 @@ def costs(options, name):
 def scraping(options):
     """CPU seconds of an answer to Prometheus, on a server with sessions of every kind."""
     site, metrics = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    command = [program(options, OWN), "--listen", "127.0.0.1:0", "--site", site, "--metrics", metrics, "--log", "error"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    command = [program(options, OWN), "--listen", "127.0.0.1:0", "--site", site, "--log", "error"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "ANONCAM_METRICS": metrics})
     try:
         wait_for(metrics, server)
         loads.run(options, ["--url", f"http://{site}"], "pair", "--rate", "20", "--connections", "40", "--duration", "1s")
