@@ -116,17 +116,22 @@ impl Request {
     }
 
     fn fields(&mut self, policy: &Policy, bytes: &[u8], last: bool) -> Result<Option<Answer>, Fault> {
-        let read = match &mut self.stage {
+        let undecodable = |_| {
+            Fault::connection(error::QPACK_DECOMPRESSION_FAILED, "a field section that cannot be decoded")
+        };
+        match &mut self.stage {
             Stage::Trailers(_, trailers) => self.fields.read(bytes, trailers),
             _ => self.fields.read(bytes, &mut HeadSink { head: &mut self.head, policy }),
-        };
-        read.and_then(|()| if last { self.fields.finish() } else { Ok(()) }).map_err(|_| {
-            Fault::connection(error::QPACK_DECOMPRESSION_FAILED, "a field section that cannot be decoded")
-        })?;
+        }
+        .map_err(undecodable)?;
         if self.fields.is_too_large() {
             return Ok(Some(Answer::Now(Status::FieldsTooLarge)));
         }
-        if last { self.section_done(policy) } else { Ok(None) }
+        if !last {
+            return Ok(None);
+        }
+        self.fields.finish().map_err(undecodable)?;
+        self.section_done(policy)
     }
 
     fn section_done(&mut self, policy: &Policy) -> Result<Option<Answer>, Fault> {

@@ -124,9 +124,16 @@ impl FieldDecoder {
         Self { state: State::Start, name: NameReader::default(), section_bytes: 0 }
     }
 
-    /// Takes the next bytes of the section.
+    /// Takes the next bytes of the section. Once it is too large nothing more is looked at, so that what comes of it does not depend on the
+    /// slicing.
     pub fn read(&mut self, bytes: &[u8], sink: &mut impl FieldSink) -> Result<(), DecompressionFailed> {
-        bytes.iter().try_for_each(|byte| self.push(*byte, sink))
+        for byte in bytes {
+            if self.is_too_large() {
+                break;
+            }
+            self.push(*byte, sink)?;
+        }
+        Ok(())
     }
 
     /// The section ends here.
