@@ -39,11 +39,6 @@ optimised() {
   return "$status"
 }
 
-too_late() {
-  echo "SKIPPED: fuzzing begins within the first 25 minutes or not at all: scripts/fuzz.sh by itself"
-  return 77
-}
-
 # Every cargo command names the whole workspace: the same features each time, so nothing is compiled twice.
 check format cargo fmt --all -- --check
 check lints cargo clippy --workspace --all-targets --quiet -- -D warnings
@@ -76,8 +71,6 @@ check browsers scripts/e2e.sh
 if [ -x scripts/interop.sh ]; then check interop scripts/interop.sh; fi
 check judges scripts/judges.sh
 check dependencies scripts/dependencies.sh
-# Last, since it takes as long as it is given: what was found long ago is replayed by fuzz_seeds in any case.
-if [ "$SECONDS" -lt 1500 ]; then check fuzz scripts/fuzz.sh; else check fuzz too_late; fi
 
 printf '\n=== summary\n'
 for index in "${!names[@]}"; do printf '%-16s %s\n' "${names[$index]}" "${results[$index]}"; done
