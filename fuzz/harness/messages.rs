@@ -34,7 +34,13 @@ pub fn run(data: &[u8]) {
 
 fn hello(payload: &[u8]) {
     let Ok(hello) = Hello::parse(payload) else { return };
-    assert!(!format!("{hello:?}").contains("Secret"), "a token is not printed");
+    if let Some(token) = &hello.resume {
+        let (shown, text) = (format!("{hello:?}"), token.encode());
+        assert!(shown.contains("Secret((hidden))"), "of the secret is printed that there is one");
+        let text = std::str::from_utf8(text.expose()).expect("base64url");
+        let bytes = format!("{:?}", token.secret.expose());
+        assert!(!shown.contains(text) && !shown.contains(&bytes), "a token is not printed");
+    }
     if let Some(work) = hello.work {
         assert!(work_of_the_process().take(now(), &work, 0).is_err(), "nobody has solved this");
     }
