@@ -216,6 +216,8 @@ pub const FRAMES: Share = Share { burst: 2_000, minute: 12_000 };
 pub const KIBS: Share = Share { burst: 6_400, minute: 24_000 };
 /// Reports that count: one in ten people each minute.
 pub const REPORTS: Share = Share { burst: 20, minute: 10 };
+/// Part of a burst, one in so many, past which others go first: everybody in an office who presses next at once is not past it.
+pub const MUCH_OF_BURST: u64 = 4;
 /// Connections past those allowed, in halves of the burst, that are let in to be told so with close code 3. Past them a connection is
 /// refused by QUIC, which costs the server a tenth.
 pub const TOLD_HALVES: u64 = 1;
@@ -469,6 +471,8 @@ pub const TURN_PASSED_MESSAGES: usize = 16;
 pub const TURN_RECEIVE_BATCHES: usize = 4;
 /// Handshakes that are begun in one turn, at about 0.1 ms each.
 pub const TURN_NEWCOMERS: usize = 2;
+/// What those behind the others get of one turn, in microseconds: as much as a handshake takes, or twenty frames.
+pub const TURN_BEHIND_US: u64 = 200;
 /// Messages from other shards in one turn.
 pub const TURN_BUS_MESSAGES: usize = 1_024;
 /// Slots of the ring from one shard to another. 64 shards: 63 rings of 1,024 slots each, 12 MiB a shard.

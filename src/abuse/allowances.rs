@@ -2,8 +2,25 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::table::{Allowance, Kind};
+use super::table::{Allowance, KINDS, Kind};
 use crate::limits::{self, Share, WIDE_FACTOR};
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+/// By [`Kind`].
+const SHARES: [Share; KINDS] =
+    [limits::CONNECTIONS, limits::FINDS, limits::FRAMES, limits::KIBS, limits::REPORTS];
+
+/// What of each allowance may be spent ahead of time before others go first, in ns, by [`Kind`]. It is the same for any number of people and any
+/// prefix: a larger allowance comes back as much faster.
+pub const MUCH_NS: [u64; KINDS] = {
+    let (mut much_ns, mut kind) = ([0; KINDS], 0);
+    while kind < KINDS {
+        much_ns[kind] = MINUTE_NS * SHARES[kind].burst / SHARES[kind].minute / limits::MUCH_OF_BURST;
+        kind += 1;
+    }
+    much_ns
+};
 
 /// What each prefix may do. The number of people can be changed while the server runs.
 #[derive(Debug)]
@@ -51,20 +68,12 @@ impl Allowances {
 
     /// What else is counted.
     pub fn of(&self, kind: Kind, reach: Reach) -> Allowance {
-        let share = match kind {
-            Kind::Connections => limits::CONNECTIONS,
-            Kind::Finds => limits::FINDS,
-            Kind::Frames => limits::FRAMES,
-            Kind::Kibs => limits::KIBS,
-            Kind::Reports => limits::REPORTS,
-        };
-        allowance(share, self.people(), reach.factor())
+        allowance(SHARES[kind as usize], self.people(), reach.factor())
     }
 }
 
 /// A larger prefix gets more of the same: each comes back sooner, and what may be spent ahead of time takes as long.
 fn allowance(share: Share, people: u64, factor: u64) -> Allowance {
-    const MINUTE_NS: u64 = 60_000_000_000;
     let each_ns = MINUTE_NS * 100 / (share.minute * people);
     Allowance { each_ns: each_ns / factor, burst_ns: (share.burst * people).div_ceil(100) * each_ns }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::allowances::{Allowances, Reach};
+use super::allowances::{Allowances, MUCH_NS, Reach};
 use super::demand::Demand;
 use super::docket::Docket;
 use super::ledger::{Ledger, Sentence};
@@ -129,6 +129,16 @@ impl Guard {
                 > told_ns(allowance.burst_ns)
         };
         over(prefixes.near, Reach::Near) || prefixes.wide.is_some_and(|hash| over(hash, Reach::Wide))
+    }
+
+    /// Whether others go first (see `Ticket::has_spent_much`).
+    pub fn defers(&self, now: Time, address: IpAddr) -> bool {
+        if self.allowances.is_none() {
+            return false;
+        }
+        let prefixes = self.counting.prefixes(address);
+        let mut hashes = [Some(prefixes.near), prefixes.wide].into_iter().flatten();
+        hashes.any(|hash| self.table.has_spent_from(now, hash, &MUCH_NS))
     }
 
     /// A connection whose address is proven. If it is one too many, when to come again, in ms; else 0.

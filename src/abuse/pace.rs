@@ -41,14 +41,17 @@ impl Pace {
         self.until
     }
 
-    /// A relayed frame has passed. Past what it has, the channel asks for more, and is not read while there is none.
+    /// A relayed frame has passed. Past what it has, the channel asks for more, and is not read while there is none. Returns whether it
+    /// has asked.
     #[inline]
-    pub fn spend(&mut self, now: Time, ticket: &Ticket, bytes: usize) {
+    pub fn spend(&mut self, now: Time, ticket: &Ticket, bytes: usize) -> bool {
         self.frames -= 1;
         self.bytes -= i64::from(bytes as u32);
-        if self.frames < 0 || self.bytes < 0 {
+        let asks = self.frames < 0 || self.bytes < 0;
+        if asks {
             self.refill(now, ticket);
         }
+        asks
     }
 
     /// The wait is over, or was: whether the channel may be read from now on.

@@ -42,7 +42,8 @@ impl Kind {
     ];
 }
 
-const KINDS: usize = Kind::Reports as usize + 1;
+/// How many there are.
+pub const KINDS: usize = Kind::Reports as usize + 1;
 /// Places of a set; the last is shared.
 const WAYS: usize = 8;
 /// Sets of a page: 4 KiB.
@@ -275,6 +276,21 @@ impl Table {
         let (_, set) = self.set(hash);
         let own = Self::find(set, Self::tag(hash)).map(|way| &set[way]);
         own.map_or(0, |place| place.whole_at[kind as usize].load(Relaxed).saturating_sub(ns(now)))
+    }
+
+    /// Whether more of some allowance is spent ahead of time than this, of each kind, in ns.
+    pub fn has_spent(&self, now: Time, id: PlaceId, most_ns: &[u64; KINDS]) -> bool {
+        let now_ns = ns(now);
+        self.place(id).is_some_and(|place| {
+            place.whole_at.iter().zip(most_ns).any(|(at, most_ns)| at.load(Relaxed) > now_ns + most_ns)
+        })
+    }
+
+    /// The same of a prefix that may have no place.
+    pub fn has_spent_from(&self, now: Time, hash: u64, most_ns: &[u64; KINDS]) -> bool {
+        let (index, set) = self.set(hash);
+        let way = Self::find(set, Self::tag(hash));
+        way.is_some_and(|way| self.has_spent(now, PlaceId((index * WAYS + way) as u32), most_ns))
     }
 
     /// Adds a report's weight to a prefix of which somebody is here, unless this reporter was heard about it lately. What all that has

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Guard;
-use super::allowances::Reach;
+use super::allowances::{MUCH_NS, Reach};
 use super::table::{Kind, PlaceId};
 use crate::core::io::{Mark, Time, Visitor};
 use crate::ops::Total;
@@ -63,6 +63,12 @@ impl Ticket {
         }
         self.near
             .map_or(Ok(()), |place| table.take(now, place, kind, count, allowances.of(kind, Reach::Near)))
+    }
+
+    /// Whether a good part of what may be done there ahead of time is spent: then others go first.
+    pub fn has_spent_much(&self, now: Time) -> bool {
+        let places = [self.near, self.wide].into_iter().flatten();
+        self.is_limited() && places.into_iter().any(|place| self.guard.table.has_spent(now, place, &MUCH_NS))
     }
 
     /// Whether anything is limited there.

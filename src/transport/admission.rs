@@ -111,7 +111,7 @@ impl Hub {
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
             };
         }
-        self.newcomers.add(incoming, proven);
+        self.add_newcomer(now, incoming, proven);
         None
     }
 

@@ -8,7 +8,8 @@
 //! 3. newcomers, up to [`limits::TURN_NEWCOMERS`]
 //! 4. messages from other shards, up to [`limits::TURN_BUS_MESSAGES`], and from the site, up to [`limits::TURN_PIPES`]
 //! 5. timers that are due
-//! 6. every connection that has something to do: read, decide, write, transmit
+//! 6. every connection that has something to do: read, decide, write, transmit; then for [`limits::TURN_BEHIND_US`] those behind
+//!    the others
 //! 7. messages to other shards and to the site, one wake-up each
 //!
 //! Once a minute, or as often as is configured, it forgets: what dead stack frames, buffers and vacated slots would tell about people who
@@ -26,6 +27,7 @@ use super::datagrams::{Datagrams, GENERATIONS};
 use super::generations::Generations;
 use super::hub::Hub;
 use super::pipe::Lobby;
+use super::precedence::Task;
 use super::publish::Published;
 use crate::core::bus::BusMessage;
 use crate::core::io::Time;
@@ -67,6 +69,9 @@ pub struct Kept {
     /// Whether another process reads the socket.
     pub resting: bool,
 }
+
+/// What those behind the others get of one turn.
+const BEHIND: Duration = Duration::from_micros(limits::TURN_BEHIND_US);
 
 struct Unsent {
     transmit: Transmit,
@@ -231,13 +236,34 @@ impl<'a> Driver<'a> {
                 self.hub.mark(handle);
             }
         }
-        while let Some(handle) = self.hub.service_next(instant, now) {
-            let sent = self.transmit(instant, handle);
-            self.hub.settle(handle);
-            if !sent {
+        while let Some(handle) = self.hub.next_ahead() {
+            if !self.service_one(instant, now, handle) {
                 return;
             }
         }
+        let mut begun = None;
+        while let Some(task) = self.hub.next_behind() {
+            let begun = *begun.get_or_insert_with(Instant::now);
+            match task {
+                Task::Connection(handle) => {
+                    if !self.service_one(instant, now, handle) {
+                        return;
+                    }
+                }
+                Task::Newcomer => apart(|| self.accept_behind(instant, now)),
+            }
+            if begun.elapsed() >= BEHIND {
+                return;
+            }
+        }
+    }
+
+    /// Works through one connection, and sends what it has. Returns `false` when the socket is full.
+    fn service_one(&mut self, instant: Instant, now: Time, handle: u32) -> bool {
+        self.hub.service(instant, now, handle);
+        let sent = self.transmit(instant, handle);
+        self.hub.settle(handle);
+        sent
     }
 
     /// Sends what a connection has. Returns `false` when the socket is full; the rest goes on when it is not.

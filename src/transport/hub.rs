@@ -3,10 +3,10 @@
 //! In: datagrams, messages from other shards, the passing of time. Out: frames in the queues of connections, and a list of
 //! the connections that have something to do. It does no I/O: the driver receives, transmits and sleeps.
 //!
-//! Contract: after any `handle_*`, call [`Hub::service_next`] until it returns `None` and transmit for each connection it
-//! names; then sleep until [`Hub::deadline`] at most.
+//! Contract: after any `handle_*`, call [`Hub::service`] for each connection that [`Hub::next_ahead`] names, and for some of
+//! [`Hub::next_behind`], and transmit for each of them; then sleep until [`Hub::deadline`] at most, if there is no more work.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +23,7 @@ use super::h3;
 use super::line::Line;
 use super::newcomers::Newcomers;
 use super::pipe::Lobby;
+use super::precedence::Work;
 use super::vacated::Vacated;
 use super::websocket::{WebSockets, is_websocket};
 use crate::abuse::Guard;
@@ -54,7 +55,8 @@ pub struct Hub {
     pub(super) bus: BusPort,
     pub(super) wheel: Wheel,
     pub(super) expired: Vec<u32>,
-    pub(super) dirty: VecDeque<u32>,
+    /// Who has something to do.
+    pub(super) work: Work,
     /// Messages from other shards; empty between calls.
     pub(super) messages: Vec<(ShardId, BusMessage)>,
     /// Chunks on their way from QUIC to the decoder; empty between calls.
@@ -138,7 +140,7 @@ impl Hub {
             admission,
             wheel: Wheel::new(now),
             expired: Vec::new(),
-            dirty: VecDeque::new(),
+            work: Work::default(),
             messages: Vec::new(),
             chunks: Vec::with_capacity(limits::READ_CHUNKS),
             newcomers: Newcomers::default(),
@@ -165,16 +167,6 @@ impl Hub {
             return self.websockets.line(handle);
         }
         self.conn(handle).map(|conn| &mut conn.line)
-    }
-
-    /// Puts a connection on the list of those that have something to do.
-    pub(super) fn mark(&mut self, handle: u32) {
-        if let Some(line) = self.line(handle)
-            && !line.dirty
-        {
-            line.dirty = true;
-            self.dirty.push_back(handle);
-        }
     }
 
     /// Something has come from the client.
@@ -316,37 +308,6 @@ impl Hub {
             }
         }
         self.mark(handle);
-    }
-
-    /// Works through one connection that has something to do: what QUIC, the session layer and the core make of it.
-    /// Returns its handle, for the driver to transmit; `None` when there is no more.
-    pub fn service_next(&mut self, instant: Instant, now: Time) -> Option<u32> {
-        // A connection may have been forgotten since it was marked.
-        let handle = loop {
-            let handle = self.dirty.pop_front()?;
-            let Some(line) = self.line(handle) else { continue };
-            line.dirty = false;
-            if !is_websocket(handle) {
-                break handle;
-            }
-            // What it gives to the site leaves at the end of the turn.
-            self.service_websocket(now, handle);
-        };
-        self.poll_quic(instant, now, handle);
-        self.poll_session(instant, now, handle);
-        if self.conn(handle).is_some_and(|conn| std::mem::take(&mut conn.line.resumed)) {
-            self.read_channel(now, handle);
-            self.poll_session(instant, now, handle);
-        }
-        self.flush(now, handle);
-        self.account(now, handle);
-        self.end_if_hoarding(instant, now, handle);
-        Some(handle)
-    }
-
-    /// Whether [`Hub::service_next`] has anything to do.
-    pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty()
     }
 
     /// After transmitting: arms the connection's next deadline, and forgets the connection if QUIC has.

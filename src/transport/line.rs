@@ -34,6 +34,8 @@ pub struct Line {
     pub accounted: usize,
     /// Whether it is in the list of those to be looked at.
     pub dirty: bool,
+    /// Whether others go first: so much has come from its address.
+    pub behind: bool,
     /// Whether the channel is read; back-pressure turns it off.
     pub reading: bool,
     /// Whether `reading` was turned on again and bytes may wait.
@@ -64,6 +66,7 @@ impl Line {
             armed: None,
             accounted: 0,
             dirty: false,
+            behind: false,
             reading: true,
             resumed: false,
             in_chat: false,
@@ -97,7 +100,9 @@ impl Line {
     #[inline]
     pub fn pass(&mut self, now: Time, bytes: usize) -> bool {
         let Some(ticket) = &self.ticket else { return false };
-        self.pace.spend(now, ticket, bytes);
+        if self.pace.spend(now, ticket, bytes) {
+            self.behind = ticket.has_spent_much(now);
+        }
         !self.pace.is_open()
     }
 

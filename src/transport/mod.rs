@@ -4,7 +4,7 @@
 //! bytes (`streams`) the session layer [`h3`] reads as HTTP/3. Once it has opened a session (`sessions`), what the
 //! `channel` carries goes to [`crate::core`]; what the core answers waits in a [`queue`] until QUIC takes it. A channel that comes over a
 //! `websocket` arrives through a [`pipe`] and is the same from there on: both are a `line`. The [`driver`] is the loop around
-//! it, the [`engine`] starts one for every shard with its part of the [`settings`], and the [`bus`] connects them.
+//! it, with an order of `precedence` in each turn; the [`engine`] starts one for every shard with its part of the [`settings`], and the [`bus`] connects them.
 
 mod accounting;
 pub mod admission;
@@ -26,6 +26,7 @@ mod line;
 mod newcomers;
 mod padding;
 pub mod pipe;
+mod precedence;
 mod publish;
 pub mod queue;
 mod quic;

@@ -19,23 +19,22 @@ use crate::privacy::wipe_dead_frames;
 pub struct Newcomers {
     /// Boxed: memory that is freed is wiped.
     waiting: VecDeque<Box<Newcomer>>,
+    /// Those who wait behind all others.
+    behind: VecDeque<Box<Newcomer>>,
 }
 
 struct Newcomer {
     incoming: Incoming,
     /// Whether the address is proven already, by Retry.
     proven: bool,
+    /// Whether others go first, before and after the handshake.
+    behind: bool,
 }
 
 impl Newcomers {
-    /// Somebody waits from now on.
-    pub fn add(&mut self, incoming: Incoming, proven: bool) {
-        self.waiting.push_back(Box::new(Newcomer { incoming, proven }));
-    }
-
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.behind.len()
     }
 }
 
@@ -43,6 +42,18 @@ impl Hub {
     /// Handshakes that are not completed, begun or not.
     pub fn half_open(&self) -> usize {
         self.half_open + self.newcomers.len()
+    }
+
+    /// Somebody waits from now on, behind the others if a crowd comes from where they are.
+    pub(super) fn add_newcomer(&mut self, now: Time, incoming: Incoming, proven: bool) {
+        let behind = self.guard.defers(now, incoming.remote_address().ip());
+        let newcomer = Box::new(Newcomer { incoming, proven, behind });
+        if behind {
+            self.newcomers.behind.push_back(newcomer);
+            self.work.add_newcomer();
+        } else {
+            self.newcomers.waiting.push_back(newcomer);
+        }
     }
 
     /// Begins the handshake of whoever has waited for longest. `None` if nobody waits; else what is to be sent at once, if anything is: its
@@ -53,29 +64,49 @@ impl Hub {
         now: Time,
         buffer: &mut Vec<u8>,
     ) -> Option<Option<Transmit>> {
-        let Newcomer { incoming, proven } = *self.newcomers.waiting.pop_front()?;
+        let newcomer = self.newcomers.waiting.pop_front()?;
+        Some(self.begin(instant, now, *newcomer, buffer))
+    }
+
+    /// The same for who waits behind the others.
+    pub fn accept_behind(&mut self, instant: Instant, now: Time, buffer: &mut Vec<u8>) -> Option<Transmit> {
+        let newcomer = self.newcomers.behind.pop_front()?;
+        self.begin(instant, now, *newcomer, buffer)
+    }
+
+    fn begin(
+        &mut self,
+        instant: Instant,
+        now: Time,
+        newcomer: Newcomer,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        let Newcomer { incoming, proven, behind } = newcomer;
         buffer.clear();
         // What is made of it lives as long as the connection, and its padding is what the stack happens to hold.
         wipe_dead_frames();
         match self.endpoint.accept(incoming, instant, buffer, None) {
             Ok((handle, quic)) => {
                 let session = h3::Session::new(self.policy.clone());
-                self.insert(handle.0 as u32, Conn::new(quic, session, now));
+                let mut conn = Conn::new(quic, session, now);
+                conn.line.behind = behind;
+                self.insert(handle.0 as u32, conn);
                 if proven {
                     self.address_proven(now, handle.0 as u32);
                 }
-                Some(None)
+                None
             }
             Err(error) => {
                 self.vacated.note();
-                Some(error.response)
+                error.response
             }
         }
     }
 
     /// Lets go of those who wait, without a word: the process ends.
     pub fn forget_newcomers(&mut self) {
-        for newcomer in std::mem::take(&mut self.newcomers.waiting) {
+        let Newcomers { waiting, behind } = std::mem::take(&mut self.newcomers);
+        for newcomer in waiting.into_iter().chain(behind) {
             self.endpoint.ignore(newcomer.incoming);
         }
     }

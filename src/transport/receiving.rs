@@ -71,6 +71,14 @@ impl Driver<'_> {
         true
     }
 
+    /// Begins the handshake of one who waits behind the others.
+    pub(super) fn accept_behind(&mut self, instant: Instant, now: Time) {
+        if let Some(transmit) = self.hub.accept_behind(instant, now, &mut self.buffer) {
+            self.responses.push((transmit, self.buffer.clone()));
+            self.respond();
+        }
+    }
+
     /// Receives what other processes pass on, up to the budget. Returns whether there may be more.
     pub(super) fn receive_passed(&mut self, instant: Instant, now: Time) -> io::Result<bool> {
         for _ in 0..limits::TURN_PASSED_MESSAGES {

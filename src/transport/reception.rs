@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::hub::Hub;
+use super::line::Line;
 use crate::abuse::table::Kind;
 use crate::abuse::{Guard, reason_of};
 use crate::core::frame::ControlKind;
@@ -43,7 +44,8 @@ impl Hub {
         kind: ControlKind,
         payload: &[u8],
     ) {
-        let Some(ticket) = self.line(handle).and_then(|line| line.ticket.as_ref()) else { return };
+        let Some(Line { ticket: Some(ticket), behind, .. }) = self.line(handle) else { return };
+        *behind = ticket.has_spent_much(now);
         let limited = match kind {
             ControlKind::Hello => {
                 let (visitor, counts) = ticket.visitor(now, payload);

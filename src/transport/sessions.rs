@@ -43,7 +43,7 @@ impl Hub {
                 self.totals[Total::OpenedQuic] += 1;
                 self.give_ticket(now, handle);
                 let link = self.core.handle_open(now);
-                self.bind(handle, link);
+                self.bind(now, handle, link);
                 self.apply(now);
             }
             h3::Effect::ChannelOpened { id, data, .. } => {
@@ -64,7 +64,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn bind(&mut self, handle: u32, link: LinkId) {
+    pub(super) fn bind(&mut self, now: Time, handle: u32, link: LinkId) {
         let index = link.0 as usize;
         if self.links.len() <= index {
             self.links.resize(index + 1, u32::MAX);
@@ -72,6 +72,7 @@ impl Hub {
         self.links[index] = handle;
         if let Some(line) = self.line(handle) {
             line.link = Some(link);
+            line.behind = line.ticket.as_ref().is_some_and(|ticket| ticket.has_spent_much(now));
         }
         if let Some(conn) = self.conn(handle) {
             conn.phase = Phase::Open;

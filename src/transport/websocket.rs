@@ -135,7 +135,7 @@ impl Hub {
         }
         self.totals[Total::OpenedWebSocket] += 1;
         let link = self.core.handle_open(now);
-        self.bind(slot | MARK, link);
+        self.bind(now, slot | MARK, link);
         self.mark(slot | MARK);
         self.apply(now);
     }
