@@ -9,6 +9,8 @@ import { asObject } from './site.js';
 const STATS_EVERY_MS = 2_000;
 /** How often a failed connection is tried again before it is given up. */
 const MAX_RESTARTS = 2;
+/** An interrupted connection looks for another way after this time: a browser alone takes five times as long to give up the old one. */
+const INTERRUPTED_MS = 2_000;
 /** Hidden: a relay that has not answered by then does not work. Browsers themselves ask for up to a minute. */
 const RELAY_TIMEOUT_MS = 12_000;
 /** Most candidates taken from a stranger for one description: more would make this browser probe for them. */
@@ -39,6 +41,8 @@ export class Peer {
   #relayFound = false;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #relayTimer;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #interruptedTimer;
   /** @type {Promise<void>} */
   #chain = Promise.resolve();
   #timer = /** @type {ReturnType<typeof setInterval>|undefined} */ (undefined);
@@ -99,6 +103,7 @@ export class Peer {
   close() {
     clearInterval(this.#timer);
     clearTimeout(this.#relayTimer);
+    clearTimeout(this.#interruptedTimer);
     this.#connection.close();
   }
 
@@ -217,14 +222,17 @@ export class Peer {
 
   #connectionState() {
     const state = this.#connection.connectionState;
+    clearTimeout(this.#interruptedTimer);
     if (state === 'connected') {
       this.#restarts = 0;
       clearInterval(this.#timer);
       this.#timer = setInterval(() => void this.#measure(), STATS_EVERY_MS);
       void this.#measure();
       this.#options.emit('connected', {});
-    } else if (state === 'disconnected') this.#options.emit('interrupted', {});
-    else if (state === 'failed') this.#failed();
+    } else if (state === 'disconnected') {
+      this.#interruptedTimer = setTimeout(() => this.#connection.restartIce(), INTERRUPTED_MS);
+      this.#options.emit('interrupted', {});
+    } else if (state === 'failed') this.#failed();
   }
 
   #failed() {

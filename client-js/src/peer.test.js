@@ -23,8 +23,22 @@ class Connection {
     this.configuration = configuration;
     Connection.made.push(this);
   }
+  /** @type {any} */
+  onconnectionstatechange = null;
+  restarts = 0;
   addTransceiver() {}
   close() {}
+  restartIce() {
+    this.restarts += 1;
+  }
+  /** @param {string} state */
+  become(state) {
+    this.connectionState = state;
+    this.onconnectionstatechange();
+  }
+  async getStats() {
+    return new Map();
+  }
   async setLocalDescription() {
     const sdp = ['v=0', 'c=IN IP4 198.51.100.7', 'a=rtcp:51000 IN IP4 198.51.100.7', `a=${HOST}`, `a=${REFLEXIVE}`, `a=${RELAY}`, ''].join('\r\n');
     this.localDescription = { type: 'offer', sdp };
@@ -78,6 +92,24 @@ test('hidden without a relay: nothing leaves, and it is told', async () => {
   await settled();
   assert.deepEqual([sent, events], [[], ['no_relay']]);
   peer.close();
+});
+
+test('a call that is interrupted for two seconds looks for another way, and a shorter hiccup does not matter', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const { peer, events, connection } = start({ hidden: false });
+  connection.become('disconnected');
+  t.mock.timers.tick(1_999);
+  connection.become('connected');
+  t.mock.timers.tick(60_000);
+  assert.equal(connection.restarts, 0);
+  connection.become('disconnected');
+  t.mock.timers.tick(2_000);
+  assert.equal(connection.restarts, 1);
+  assert.deepEqual(events.filter((name) => name !== 'path'), ['interrupted', 'connected', 'interrupted']);
+  connection.become('disconnected');
+  peer.close();
+  t.mock.timers.tick(60_000);
+  assert.equal(connection.restarts, 1, 'nothing happens after the end');
 });
 
 test('iceServers of a hostile server do not reach the browser unchecked', () => {

@@ -66,6 +66,36 @@ fn sessions_beyond_those_that_fit_are_told_when_to_come_again() {
 }
 
 #[test]
+fn others_go_before_an_address_that_has_spent_a_quarter_of_what_it_may() {
+    let guard = guard(100);
+    let (_, now) = guard.clock().now();
+    let ticket = guard.enter(now, WHERE, 0);
+    let neighbour = IpAddr::from([192, 0, 2, 2]);
+    for _ in 0..100 {
+        assert_eq!(ticket.take(now, Kind::Finds, 1), Ok(()));
+        assert!(!ticket.has_spent_much(now), "everybody there may press next once");
+    }
+    assert_eq!(ticket.take(now, Kind::Finds, 1), Ok(()));
+    assert!(ticket.has_spent_much(now) && guard.defers(now, WHERE), "sessions and newcomers");
+    assert!(!guard.enter(now, neighbour, 0).has_spent_much(now) && !guard.defers(now, neighbour));
+    let later = now.plus_ms(100);
+    assert!(!ticket.has_spent_much(later) && !guard.defers(later, WHERE), "it comes back");
+}
+
+#[test]
+fn a_site_whose_networks_do_little_each_waits_as_a_whole() {
+    let guard = guard(100);
+    let (_, now) = guard.clock().now();
+    let network = |n: u16| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 1]);
+    let tickets: Vec<_> = (0..9).map(|n| guard.enter(now, network(n), 0)).collect();
+    for ticket in &tickets {
+        assert_eq!(ticket.take(now, Kind::Finds, 90), Ok(()));
+    }
+    assert!(tickets[0].has_spent_much(now) && guard.defers(now, network(77)));
+    assert!(!guard.defers(now, WHERE));
+}
+
+#[test]
 fn a_flood_of_newcomers_proves_work() {
     let guard = guard(10_000);
     let now = Time(5_000_000);

@@ -27,6 +27,10 @@ pub enum Task {
 }
 
 impl Work {
+    fn is_empty(&self) -> bool {
+        self.ahead.is_empty() && self.behind.is_empty()
+    }
+
     /// A newcomer waits behind the others.
     pub fn add_newcomer(&mut self) {
         self.behind.push_back(Task::Newcomer);
@@ -65,7 +69,7 @@ impl Hub {
 
     /// Whether there is anything to do.
     pub fn has_work(&self) -> bool {
-        !(self.work.ahead.is_empty() && self.work.behind.is_empty())
+        !self.work.is_empty()
     }
 
     /// Works through one connection: what QUIC, the session layer and the core make of what has come. Then it is to be transmitted for.

@@ -1,52 +1,21 @@
 // Hidden video through a real relay (coturn): nothing but the relay's address reaches the stranger. Without a relay: no video, said aloud.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { freeUdpPort } from './server.mjs';
+import { Relay } from './relay.mjs';
 import { clean, useWorld } from './world.mjs';
 
-const SECRET = 'a secret between server and relay';
-const folder = mkdtempSync(join(tmpdir(), 'anoncam-turn-'));
+/** @type {Relay} */
 let relay;
-let relayPort;
 
 const world = useWorld({
-  settings: () => ({ ANONCAM_TURN_URLS: `turn:127.0.0.1:${relayPort}`, ANONCAM_TURN_SECRET_FILE: join(folder, 'secret') }),
+  settings: () => ({ ANONCAM_TURN_URLS: `turn:127.0.0.1:${relay.port}`, ANONCAM_TURN_SECRET_FILE: relay.secretFile }),
 });
 
 before(async () => {
-  writeFileSync(join(folder, 'secret'), SECRET, { mode: 0o600 });
-  relayPort = await freeUdpPort();
-  relay = spawn('turnserver', [
-    '-n', '--listening-ip', '127.0.0.1', '--relay-ip', '127.0.0.1', '--listening-port', String(relayPort), '--use-auth-secret', '--static-auth-secret', SECRET,
-    '--realm', 'anoncam.test', '--allow-loopback-peers', '--no-tls', '--no-dtls', '--no-cli', '--no-multicast-peers', '--log-file', 'stdout', '--simple-log',
-    '--pidfile', join(folder, 'pid'), '--userdb', join(folder, 'db'), '--fingerprint',
-  ], { stdio: ['ignore', 'pipe', 'pipe'] });
-  relay.stdout.resume();
-  relay.stderr.resume();
-  await answersStun(relayPort);
+  relay = await Relay.start({ secret: 'a secret between server and relay' });
 });
-after(() => {
-  relay?.kill();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** Waits until the relay answers a STUN binding request (RFC 8489, section 6). @param {number} port */
-async function answersStun(port) {
-  const socket = createSocket('udp4');
-  const request = Buffer.from('000100002112a442616e6f6e63616d2d746573740000'.slice(0, 40), 'hex');
-  const answered = new Promise((resolve) => socket.once('message', resolve));
-  const asking = setInterval(() => socket.send(request, port, '127.0.0.1'), 50);
-  socket.on('error', () => {});
-  await answered;
-  clearInterval(asking);
-  socket.close();
-}
+after(() => relay?.stop());
 
 /** Writes down every description and candidate that reaches this browser from the stranger. */
 function listen() {
@@ -85,7 +54,7 @@ for (const [one, two] of [['hidden', 'hidden'], ['hidden', 'direct'], ['direct',
 
 test('hidden without a working relay: no video, nothing sent, and the page says so', async () => {
   const [ann, ben] = [await world.inChromium('Ann', withEar), await world.inChromium('Ben', withEar)];
-  relay.kill('SIGSTOP');
+  relay.process.kill('SIGSTOP');
   try {
     await ann.startVideo('hidden');
     await ben.startVideo('direct');
@@ -94,6 +63,6 @@ test('hidden without a working relay: no video, nothing sent, and the page says 
     const reached = await ben.evaluate(() => globalThis.reached.filter((line) => line.includes('candidate:')));
     assert.deepEqual(reached, [], 'no address left the page');
   } finally {
-    relay.kill('SIGCONT');
+    relay.process.kill('SIGCONT');
   }
 });

@@ -12,6 +12,7 @@ export class UdpPath {
   /** @param {number} port where browsers send @param {number} serverPort */
   static open(port, serverPort) {
     const path = new UdpPath();
+    path.port = port;
     path.socket = createSocket('udp4');
     path.socket.on('message', (datagram, from) => path.#pass(() => path.#towardsServer(from, serverPort).send(datagram)));
     return new Promise((resolve) => path.socket.bind(port, '127.0.0.1', () => resolve(path)));
@@ -34,6 +35,12 @@ export class UdpPath {
     if (this.isCut) return;
     if (this.delayMs === 0) send();
     else setTimeout(() => this.closed || send(), this.delayMs);
+  }
+
+  /** From now on everybody comes from another address, and answers to the old ones are lost: they have changed their network. */
+  rebind() {
+    for (const behind of this.#behind.values()) behind.close();
+    this.#behind.clear();
   }
 
   close() {

@@ -208,4 +208,5 @@ fn the_containers_are_understood_read_only_and_without_privileges() {
     for wanted in ["read_only: true", "cap_drop:\n    - ALL", "- no-new-privileges:true", "    user: 6553"] {
         assert_eq!(said.matches(wanted).count(), 2, "{wanted}, of the server and of the relay: {said}");
     }
+    assert!(!said.contains("uid="), "Podman knows no owner of a tmpfs: {said}");
 }
