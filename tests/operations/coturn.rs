@@ -1,7 +1,6 @@
 //! A real coturn with the configuration of deploy/, on a port of loopback.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -72,10 +71,6 @@ impl Coturn {
         let url = self.url();
         Relay::connect(&IceUrl::parse(&url).expect("a URL"), &Arc::new(RootCertStore::empty()))
             .expect("a socket")
-    }
-
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
     }
 }
 
