@@ -64,4 +64,9 @@ if [ "$wanted" != "$(cat "$environment/installed.txt" 2> /dev/null)" ]; then
   "$environment/bin/pip" --quiet --disable-pip-version-check install $wanted
   printf '%s\n' "$wanted" > "$environment/installed.txt"
 fi
+# --- the fuzzer, where there is a compiler for it (rustup toolchain install nightly)
+if rustc +nightly --version > /dev/null 2>&1 && ! cargo +nightly fuzz --version > /dev/null 2>&1; then
+  say "cargo install cargo-fuzz"
+  cargo install --locked --quiet cargo-fuzz
+fi
 say "everything is there"

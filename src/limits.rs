@@ -471,6 +471,9 @@ pub const TURN_PASSED_MESSAGES: usize = 16;
 pub const TURN_RECEIVE_BATCHES: usize = 4;
 /// Handshakes that are begun in one turn, at about 0.1 ms each.
 pub const TURN_NEWCOMERS: usize = 2;
+/// Newcomers who wait for their handshake behind the others, at most: 25 ms of work. Who comes after them is refused and comes again, so
+/// that a crowd does not use up the half-open handshakes of everybody.
+pub const NEWCOMERS_BEHIND: usize = 256;
 /// What those behind the others get of one turn, in microseconds: as much as a handshake takes, or twenty frames.
 pub const TURN_BEHIND_US: u64 = 200;
 /// Messages from other shards in one turn.

@@ -15,6 +15,7 @@ use super::gate::Verdict;
 use super::hub::Hub;
 use super::watch::tell_refused;
 use crate::core::io::Time;
+use crate::limits;
 use crate::ops::Total;
 use crate::privacy::{PeerAddress, Prefixes};
 
@@ -111,7 +112,13 @@ impl Hub {
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
             };
         }
-        self.add_newcomer(now, incoming, proven);
+        let behind = self.guard.defers(now, address);
+        if behind && self.newcomers.behind() >= limits::NEWCOMERS_BEHIND {
+            self.totals[Total::RefusedAddress] += 1;
+            tell_refused("refused: a crowd from its address waits already");
+            return Some(self.endpoint.refuse(incoming, buffer));
+        }
+        self.add_newcomer(incoming, proven, behind);
         None
     }
 

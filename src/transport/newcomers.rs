@@ -36,6 +36,11 @@ impl Newcomers {
     pub fn len(&self) -> usize {
         self.waiting.len() + self.behind.len()
     }
+
+    /// How many of them wait behind the others.
+    pub fn behind(&self) -> usize {
+        self.behind.len()
+    }
 }
 
 impl Hub {
@@ -44,9 +49,8 @@ impl Hub {
         self.half_open + self.newcomers.len()
     }
 
-    /// Somebody waits from now on, behind the others if a crowd comes from where they are.
-    pub(super) fn add_newcomer(&mut self, now: Time, incoming: Incoming, proven: bool) {
-        let behind = self.guard.defers(now, incoming.remote_address().ip());
+    /// Somebody waits from now on, perhaps behind the others.
+    pub(super) fn add_newcomer(&mut self, incoming: Incoming, proven: bool, behind: bool) {
         let newcomer = Box::new(Newcomer { incoming, proven, behind });
         if behind {
             self.newcomers.behind.push_back(newcomer);
