@@ -4,8 +4,8 @@
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
-/** Those that compute most begin first, so that no long one is left for the end. */
-const FIRST = ['states.test.mjs', 'journeys.test.mjs', 'chat.test.mjs', 'network.test.mjs'];
+/** Those that take longest begin first, so that no long one is left for the end. */
+const FIRST = ['call.test.mjs', 'states.test.mjs', 'journeys.test.mjs', 'chat.test.mjs', 'network.test.mjs'];
 /** Those that measure time. */
 const ALONE = ['figures.test.mjs'];
 const AT_ONCE = Number(process.env.AT_ONCE ?? 3);
