@@ -216,7 +216,8 @@ pub const FRAMES: Share = Share { burst: 2_000, minute: 12_000 };
 pub const KIBS: Share = Share { burst: 6_400, minute: 24_000 };
 /// Reports that count: one in ten people each minute.
 pub const REPORTS: Share = Share { burst: 20, minute: 10 };
-/// Part of a burst, one in so many, past which others go first: everybody in an office who presses next at once is not past it.
+/// Part of a burst, one in so many, past which others go first: everybody in an office who presses next at once is not past it. Half of the
+/// people of an office who come in the same minute are; they wait only while there is more to do than can be done.
 pub const MUCH_OF_BURST: u64 = 4;
 /// Connections past those allowed, in halves of the burst, that are let in to be told so with close code 3. Past them a connection is
 /// refused by QUIC, which costs the server a tenth.
@@ -471,10 +472,10 @@ pub const TURN_PASSED_MESSAGES: usize = 16;
 pub const TURN_RECEIVE_BATCHES: usize = 4;
 /// Handshakes that are begun in one turn, at about 0.1 ms each.
 pub const TURN_NEWCOMERS: usize = 2;
-/// Newcomers who wait for their handshake behind the others, at most: 25 ms of work. Who comes after them is refused and comes again, so
-/// that a crowd does not use up the half-open handshakes of everybody.
+/// Half-open handshakes of those behind the others, at most: some 30 ms of work. They are counted apart, so that a crowd does not use up those
+/// of everybody; past them an address has to be proven, and one that is is refused.
 pub const NEWCOMERS_BEHIND: usize = 256;
-/// What those behind the others get of one turn, in microseconds: as much as a handshake takes, or twenty frames.
+/// What those behind the others get of one turn, in microseconds: a handshake or two, or ten frames.
 pub const TURN_BEHIND_US: u64 = 200;
 /// Messages from other shards in one turn.
 pub const TURN_BUS_MESSAGES: usize = 1_024;

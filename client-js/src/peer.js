@@ -189,6 +189,8 @@ export class Peer {
     this.#settingAnswer = type === 'answer';
     try {
       await connection.setRemoteDescription({ type, sdp });
+      // Another way is being looked for.
+      clearTimeout(this.#interruptedTimer);
     } finally {
       this.#settingAnswer = false;
     }

@@ -19,6 +19,8 @@ pub const MUCH_NS: [u64; KINDS] = {
         much_ns[kind] = MINUTE_NS * SHARES[kind].burst / SHARES[kind].minute / limits::MUCH_OF_BURST;
         kind += 1;
     }
+    // A report is no work: more than the whole of it cannot be spent.
+    much_ns[Kind::Reports as usize] *= limits::MUCH_OF_BURST;
     much_ns
 };
 

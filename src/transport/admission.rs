@@ -13,6 +13,7 @@ use quinn_udp::RecvMeta;
 use super::connection::Conn;
 use super::gate::Verdict;
 use super::hub::Hub;
+use super::precedence::Queue;
 use super::watch::tell_refused;
 use crate::core::io::Time;
 use crate::limits;
@@ -52,7 +53,7 @@ impl Hub {
         meta: &RecvMeta,
         buffer: &mut Vec<u8>,
     ) -> Received {
-        let pressed = self.half_open() >= self.admission.retry_above;
+        let pressed = self.half_open_in(Queue::Ahead) >= self.admission.retry_above;
         match if self.has_heir { Verdict::Pass } else { self.gate.judge(now, pressed, payload, meta, buffer) }
         {
             Verdict::Pass => {}
@@ -91,20 +92,24 @@ impl Hub {
             return Some(self.endpoint.refuse(incoming, buffer));
         }
         let Admission { retry_above, refuse_above, max_connections, .. } = self.admission;
-        if self.open + self.newcomers.len() >= max_connections || self.half_open() >= refuse_above {
+        if self.open + self.newcomers.len() >= max_connections
+            || self.half_open_in(Queue::Ahead) >= refuse_above
+        {
             self.totals[Total::RefusedConnections] += 1;
             tell_refused("refused: too many connections");
             return Some(self.endpoint.refuse(incoming, buffer));
         }
         let proven = incoming.remote_address_validated();
         let address = incoming.remote_address().ip();
-        let refused = self.guard.refuses(now, address);
+        let queue = if self.guard.defers(now, address) { Queue::Behind } else { Queue::Ahead };
+        let crowd = queue == Queue::Behind && self.half_open_in(queue) >= limits::NEWCOMERS_BEHIND;
+        let refused = crowd || self.guard.refuses(now, address);
         if refused && proven {
             self.totals[Total::RefusedAddress] += 1;
             tell_refused("refused: too many from its address");
             return Some(self.endpoint.refuse(incoming, buffer));
         }
-        if (refused || self.half_open() >= retry_above) && !proven {
+        if (refused || self.half_open_in(Queue::Ahead) >= retry_above) && !proven {
             tell_refused("asked to prove its address");
             self.totals[Total::Retries] += 1;
             return match self.endpoint.retry(incoming, buffer) {
@@ -112,17 +117,11 @@ impl Hub {
                 Err(error) => Some(self.endpoint.refuse(error.into_incoming(), buffer)),
             };
         }
-        let behind = self.guard.defers(now, address);
-        if behind && self.newcomers.behind() >= limits::NEWCOMERS_BEHIND {
-            self.totals[Total::RefusedAddress] += 1;
-            tell_refused("refused: a crowd from its address waits already");
-            return Some(self.endpoint.refuse(incoming, buffer));
-        }
-        self.add_newcomer(incoming, proven, behind);
+        self.add_newcomer(incoming, proven, queue);
         None
     }
 
-    pub(super) fn insert(&mut self, handle: u32, conn: Conn) {
+    pub(super) fn insert(&mut self, handle: u32, conn: Conn, queue: Queue) {
         let index = handle as usize;
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || None);
@@ -130,7 +129,7 @@ impl Hub {
         conn.line.tell("began", None);
         self.conns[index] = Some(Box::new(conn));
         self.open += 1;
-        self.half_open += 1;
+        self.half_open[queue as usize] += 1;
         self.mark(handle);
     }
 }

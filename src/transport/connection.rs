@@ -12,6 +12,7 @@ use quinn_proto::{Connection, Dir, StreamId, VarInt};
 use super::clock::Clock;
 use super::h3;
 use super::line::{Line, LineDue};
+use super::precedence::Queue;
 use super::unread::Unread;
 use crate::core::io::{CloseCode, Time};
 use crate::limits;
@@ -96,23 +97,25 @@ pub struct Conn {
     pub late_ms: Option<u32>,
     /// STREAM frames that lie unread in QUIC.
     pub unread: Unread,
-    /// Frames with data that had come when it was last looked at whether the client hoards.
+    /// Frames of which QUIC keeps something that had come when it was last looked at whether the client hoards.
     looked_at: u64,
     /// CRYPTO frames that had come when the handshake ended.
     crypto: u64,
-    /// Whether it is counted among the connections without a completed handshake.
-    pub half_open: bool,
+    /// Where it is counted among the connections without a completed handshake; `None` once it has one.
+    pub half_open: Option<Queue>,
     /// QUIC packets sent, and lost, as last counted.
     pub packets: (u64, u64),
 }
 
 impl Conn {
     /// A connection whose first datagram has arrived now.
-    pub fn new(quic: Connection, session: h3::Session, now: Time) -> Self {
+    pub fn new(quic: Connection, session: h3::Session, now: Time, queue: Queue) -> Self {
+        let mut line = Line::new(now);
+        line.behind = queue == Queue::Behind;
         Self {
             quic,
             session,
-            line: Line::new(now),
+            line,
             channel: None,
             phase: Phase::Handshake { until: now.plus_ms(limits::HANDSHAKE_DEADLINE_MS) },
             deferred: Vec::new(),
@@ -121,22 +124,21 @@ impl Conn {
             unread: Unread::default(),
             looked_at: 0,
             crypto: 0,
-            half_open: true,
+            half_open: Some(queue),
             packets: (0, 0),
         }
     }
 
     /// Whether so much has come since it was last looked at that it has to be now, before the turn goes on.
     pub fn is_flooding(&self) -> bool {
-        let frames = self.quic.stats().frame_rx;
-        frames.stream + frames.crypto > self.looked_at + limits::TURN_FRAMES
+        counted(&self.quic) > self.looked_at + limits::TURN_FRAMES
     }
 
     /// Whether the client makes QUIC hold what cannot be read: data behind gaps, or connection IDs in the place of those that it
     /// retires. Over its limits an honest client has to come back and resume.
     pub fn hoards(&mut self) -> bool {
         let frames = self.quic.stats().frame_rx;
-        self.looked_at = frames.stream + frames.crypto;
+        self.looked_at = counted(&self.quic);
         let handshaking = matches!(self.phase, Phase::Handshake { .. });
         if handshaking {
             self.crypto = frames.crypto;
@@ -262,6 +264,16 @@ impl Conn {
         };
         [quic, own].into_iter().flatten().min()
     }
+}
+
+/// Frames from the client so far of which QUIC keeps something until the connection is looked at: data, or an event.
+fn counted(quic: &Connection) -> u64 {
+    let frames = quic.stats().frame_rx;
+    frames.stream
+        + frames.crypto
+        + frames.retire_connection_id
+        + frames.max_streams_bidi
+        + frames.max_streams_uni
 }
 
 /// What a passed deadline means.

@@ -63,8 +63,8 @@ pub struct Hub {
     pub(super) chunks: Vec<Bytes>,
     /// Who has been let in and is no connection yet.
     pub(super) newcomers: Newcomers,
-    /// Connections without a completed handshake.
-    pub(super) half_open: usize,
+    /// Connections without a completed handshake, by [`Queue`](super::precedence::Queue).
+    pub(super) half_open: [usize; 2],
     /// Connections in the table.
     pub(super) open: usize,
     /// Sum of what is accounted for each connection, in bytes.
@@ -144,7 +144,7 @@ impl Hub {
             messages: Vec::new(),
             chunks: Vec::with_capacity(limits::READ_CHUNKS),
             newcomers: Newcomers::default(),
-            half_open: 0,
+            half_open: [0; 2],
             open: 0,
             buffered: 0,
             buffer_cap,
@@ -319,8 +319,8 @@ impl Hub {
             self.forget(handle);
             return;
         }
-        let established = conn.half_open && !matches!(conn.phase, Phase::Handshake { .. });
-        conn.half_open &= !established;
+        let handshaking = matches!(conn.phase, Phase::Handshake { .. });
+        let established = if handshaking { None } else { conn.half_open.take() };
         let deadline = conn.deadline(&clock);
         if let Some(at) = deadline
             && conn.line.armed.is_none_or(|armed| at < armed)
@@ -328,7 +328,9 @@ impl Hub {
             conn.line.armed = Some(at);
             self.wheel.insert(handle, at);
         }
-        self.half_open -= usize::from(established);
+        if let Some(queue) = established {
+            self.half_open[queue as usize] -= 1;
+        }
     }
 
     /// The next moment at which something is due.

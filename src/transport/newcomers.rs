@@ -11,6 +11,7 @@ use quinn_proto::{Incoming, Transmit};
 use super::connection::Conn;
 use super::h3;
 use super::hub::Hub;
+use super::precedence::Queue;
 use crate::core::io::Time;
 use crate::privacy::wipe_dead_frames;
 
@@ -28,7 +29,7 @@ struct Newcomer {
     /// Whether the address is proven already, by Retry.
     proven: bool,
     /// Whether others go first, before and after the handshake.
-    behind: bool,
+    queue: Queue,
 }
 
 impl Newcomers {
@@ -36,27 +37,29 @@ impl Newcomers {
     pub fn len(&self) -> usize {
         self.waiting.len() + self.behind.len()
     }
-
-    /// How many of them wait behind the others.
-    pub fn behind(&self) -> usize {
-        self.behind.len()
-    }
 }
 
 impl Hub {
     /// Handshakes that are not completed, begun or not.
     pub fn half_open(&self) -> usize {
-        self.half_open + self.newcomers.len()
+        self.half_open_in(Queue::Ahead) + self.half_open_in(Queue::Behind)
+    }
+
+    /// The same of one queue: those behind take nothing from the others.
+    pub(super) fn half_open_in(&self, queue: Queue) -> usize {
+        let Newcomers { waiting, behind } = &self.newcomers;
+        self.half_open[queue as usize] + if queue == Queue::Ahead { waiting.len() } else { behind.len() }
     }
 
     /// Somebody waits from now on, perhaps behind the others.
-    pub(super) fn add_newcomer(&mut self, incoming: Incoming, proven: bool, behind: bool) {
-        let newcomer = Box::new(Newcomer { incoming, proven, behind });
-        if behind {
-            self.newcomers.behind.push_back(newcomer);
-            self.work.add_newcomer();
-        } else {
-            self.newcomers.waiting.push_back(newcomer);
+    pub(super) fn add_newcomer(&mut self, incoming: Incoming, proven: bool, queue: Queue) {
+        let newcomer = Box::new(Newcomer { incoming, proven, queue });
+        match queue {
+            Queue::Ahead => self.newcomers.waiting.push_back(newcomer),
+            Queue::Behind => {
+                self.newcomers.behind.push_back(newcomer);
+                self.work.add_newcomer();
+            }
         }
     }
 
@@ -85,16 +88,14 @@ impl Hub {
         newcomer: Newcomer,
         buffer: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        let Newcomer { incoming, proven, behind } = newcomer;
+        let Newcomer { incoming, proven, queue } = newcomer;
         buffer.clear();
         // What is made of it lives as long as the connection, and its padding is what the stack happens to hold.
         wipe_dead_frames();
         match self.endpoint.accept(incoming, instant, buffer, None) {
             Ok((handle, quic)) => {
                 let session = h3::Session::new(self.policy.clone());
-                let mut conn = Conn::new(quic, session, now);
-                conn.line.behind = behind;
-                self.insert(handle.0 as u32, conn);
+                self.insert(handle.0 as u32, Conn::new(quic, session, now, queue), queue);
                 if proven {
                     self.address_proven(now, handle.0 as u32);
                 }

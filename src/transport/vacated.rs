@@ -125,8 +125,10 @@ impl Hub {
         conn.line.tell("forgotten", None);
         self.open -= 1;
         self.vacated.note();
-        self.half_open -= usize::from(conn.half_open);
-        self.totals[Total::HandshakesFailed] += u64::from(conn.half_open);
+        if let Some(queue) = conn.half_open {
+            self.half_open[queue as usize] -= 1;
+            self.totals[Total::HandshakesFailed] += 1;
+        }
         self.wheel.cancel(handle);
         debug_assert!(conn.line.link.is_none(), "the core was told before QUIC forgot the connection");
     }

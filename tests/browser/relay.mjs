@@ -25,7 +25,8 @@ export class Relay {
     const moved = DEPLOYED.replaceAll('/run/anoncam-relay', relay.folder).replace('listening-port=3478', `listening-port=${relay.port}`);
     writeFileSync(config, moved + own, { mode: 0o600 });
     relay.process = spawn('turnserver', ['-c', config], { stdio: 'ignore' });
-    await answersStun(relay.port);
+    const ended = new Promise((_, reject) => relay.process.once('exit', (code) => reject(new Error(`coturn ended with ${code}`))));
+    await Promise.race([answersStun(relay.port), ended]);
     return relay;
   }
 
