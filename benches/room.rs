@@ -27,14 +27,14 @@ const NOW: Time = Time(0);
 const OPERATIONS: u64 = 20_000;
 const ROUNDS: u64 = 100;
 
-fn seeker(number: u64, strict: bool, wants: Option<Wants>) -> Seeker {
+fn seeker(number: u64, strict: bool, wants: Wants) -> Seeker {
     Seeker {
         who: Address { shard: ShardId(0), session: SessionId(number as u32), person: PersonId(number + 1) },
         since: NOW,
         mode: Mode::Text,
         strict,
         claimed: false,
-        wants: wants.map(Box::new),
+        wants,
         known: None,
     }
 }
@@ -42,14 +42,14 @@ fn seeker(number: u64, strict: bool, wants: Option<Wants>) -> Seeker {
 /// Somebody strict with two interests and a language that few share.
 fn picky(number: u64) -> Seeker {
     let interests = Few::of([0, 1].map(|other| InterestId(2 * number as u32 + other)));
-    seeker(number, true, Some(Wants { interests, langs: Few::of([Lang(0x6161 + number % 1_000)]) }))
+    seeker(number, true, Wants::new(interests, Few::of([Lang(0x6161 + number % 1_000)])))
 }
 
 /// Half plain, half picky: a crowd in which everybody in it has been left over.
 fn crowd(waiting: u64) -> Room {
     let mut room = Room::new(Keyed(1, 2));
     for number in 0..waiting {
-        let who = if number % 2 == 0 { seeker(number, false, None) } else { picky(number) };
+        let who = if number % 2 == 0 { seeker(number, false, Wants::default()) } else { picky(number) };
         room.join(who, NOW);
     }
     room
@@ -57,7 +57,7 @@ fn crowd(waiting: u64) -> Room {
 
 #[inline(never)]
 fn operation_join_leave_plain(room: &mut Room, number: u64) {
-    let ticket = room.join(seeker(number, false, None), NOW);
+    let ticket = room.join(seeker(number, false, Wants::default()), NOW);
     black_box(room.leave(ticket));
 }
 
@@ -75,9 +75,9 @@ fn operation_search_in_vain(room: &mut Room, number: u64) {
 /// Somebody plain meets the longest waiting, and another takes that one's place.
 #[inline(never)]
 fn operation_pair(room: &mut Room, number: u64) {
-    let found = room.search(&seeker(number, false, None), NOW, false, |_| true).best.unwrap();
+    let found = room.search(&seeker(number, false, Wants::default()), NOW, false, |_| true).best.unwrap();
     black_box(room.leave(found));
-    room.join(seeker(number, false, None), NOW);
+    room.join(seeker(number, false, Wants::default()), NOW);
 }
 
 /// One of the crowd, anywhere in it: nothing of theirs is in a cache when the crowd is large. Even numbers are plain, odd ones picky.
@@ -172,7 +172,7 @@ fn sessions() {
     let mut room = Room::new(Keyed(1, 2));
     let before = Counting::in_use();
     for number in 0..u64::from(SESSIONS) {
-        room.join(seeker(number, false, None), NOW);
+        room.join(seeker(number, false, Wants::default()), NOW);
     }
     println!(
         "a place in the room without wishes: {} bytes more",

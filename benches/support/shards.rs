@@ -7,7 +7,7 @@ use std::hint::black_box;
 use anoncam::core::bus::BusMessage;
 use anoncam::core::frame::ControlKind;
 use anoncam::core::io::{ChatId, LinkId, Output, RelayFrame, Relayed, ShardId, Time};
-use anoncam::core::pairing::{Address, Mode, PersonId, Seeker, SessionId};
+use anoncam::core::pairing::{Address, Mode, PersonId, Seeker, SessionId, Wants};
 use anoncam::core::shard::{Shard, ShardConfig};
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ pub fn seeker(number: u64) -> Seeker {
         mode: Mode::Text,
         strict: false,
         claimed: false,
-        wants: None,
+        wants: Wants::default(),
         known: None,
     }
 }

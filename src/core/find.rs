@@ -54,19 +54,16 @@ impl Shard {
         let parked = self.link(link).is_some_and(|link| link.queued() >= RESUME_READING_BYTES);
         let Some(session) = self.sessions.get_mut(id.0) else { return Ok(()) };
         session.n = find.n;
-        let mut seeker = Seeker {
+        let interests = Few::sorted(find.interests.iter().map(|text| self.interests.hold(text)));
+        let seeker = Seeker {
             who: Address { shard: self.config.id, session: id, person: session.person },
             since: now,
             mode: find.mode,
             strict: find.strict,
             claimed: parked,
-            wants: None,
+            wants: Wants::new(interests, Few::of(find.langs)),
             known: session.known.take(),
         };
-        if !(find.interests.is_empty() && find.langs.is_empty()) {
-            let interests = Few::sorted(find.interests.iter().map(|text| self.interests.hold(text)));
-            seeker.wants = Some(Box::new(Wants { interests, langs: Few::of(find.langs) }));
-        }
         self.seek(now, id, seeker);
         Ok(())
     }
@@ -128,7 +125,8 @@ impl Shard {
         let seeker = self.room.get(ticket)?;
         let cut = cut.then(|| now.plus_ms(SEARCH_AGAIN_MS));
         let meets_again = seeker.known.is_some().then(|| seeker.since.plus_ms(RECENT_WAIT_MS));
-        let relaxes = (!seeker.strict && seeker.wants.is_some()).then(|| seeker.since.plus_ms(RELAX_WAIT_MS));
+        let relaxes =
+            (!seeker.strict && !seeker.wants.is_empty()).then(|| seeker.since.plus_ms(RELAX_WAIT_MS));
         [cut, meets_again, relaxes].into_iter().flatten().filter(|at| *at > now).min()
     }
 

@@ -23,6 +23,7 @@ pub mod ice;
 pub mod index;
 pub mod interests;
 pub mod io;
+mod keys;
 pub mod latencies;
 mod links;
 pub mod message;

@@ -100,12 +100,57 @@ impl Known {
 }
 
 /// What FIND named: both lists sorted and without duplicates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
+#[derive(Clone, Debug)]
+pub struct Wants(Lists);
+
+#[derive(Clone, Debug)]
+enum Lists {
+    /// What most people name who name anything lies where its owner lies: whoever looks at them has it at once.
+    Short(Few<InterestId, 2>, Few<Lang, 1>),
+    /// Anything longer.
+    Long(Box<(Few<InterestId, INTERESTS>, Few<Lang, LANGS>)>),
+}
+
+impl Default for Wants {
+    fn default() -> Self {
+        Self(Lists::Short(Few::default(), Few::default()))
+    }
+}
+
+impl Wants {
+    /// These interests and languages.
+    pub fn new(interests: Few<InterestId, INTERESTS>, langs: Few<Lang, LANGS>) -> Self {
+        let short = interests.len() <= 2 && langs.len() <= 1;
+        Self(if short {
+            Lists::Short(Few::of(interests.iter().copied()), Few::of(langs.iter().copied()))
+        } else {
+            Lists::Long(Box::new((interests, langs)))
+        })
+    }
+
     /// Interests.
-    pub interests: Few<InterestId, INTERESTS>,
+    #[inline]
+    pub fn interests(&self) -> &[InterestId] {
+        match &self.0 {
+            Lists::Short(interests, _) => interests,
+            Lists::Long(lists) => &lists.0,
+        }
+    }
+
     /// Languages.
-    pub langs: Few<Lang, LANGS>,
+    #[inline]
+    pub fn langs(&self) -> &[Lang] {
+        match &self.0 {
+            Lists::Short(_, langs) => langs,
+            Lists::Long(lists) => &lists.1,
+        }
+    }
+
+    /// Whether nothing was named.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.interests().is_empty() && self.langs().is_empty()
+    }
 }
 
 /// Somebody who waits, here or (in a rendezvous) on another shard.
@@ -122,7 +167,7 @@ pub struct Seeker {
     /// Whether another shard is being asked for a stranger for them: until it answers nobody else gets them.
     pub claimed: bool,
     /// Interests and languages; most people name none.
-    pub wants: Option<Box<Wants>>,
+    pub wants: Wants,
     /// Whom they know.
     pub known: Option<Box<Known>>,
 }
@@ -130,12 +175,12 @@ pub struct Seeker {
 impl Seeker {
     /// The interests they named.
     pub fn interests(&self) -> &[InterestId] {
-        self.wants.as_ref().map_or(&[], |wants| &wants.interests)
+        self.wants.interests()
     }
 
     /// The languages they named.
     pub fn langs(&self) -> &[Lang] {
-        self.wants.as_ref().map_or(&[], |wants| &wants.langs)
+        self.wants.langs()
     }
 
     /// Whether they have waited so long that interests and languages matter to them no more.
@@ -186,17 +231,15 @@ mod tests {
     use super::*;
 
     fn seeker(person: u64, interests: &[u32], langs: &[&str]) -> Seeker {
-        let wants = Wants {
-            interests: Few::of(interests.iter().copied().map(InterestId)),
-            langs: Few::of(langs.iter().filter_map(|lang| Lang::parse(lang))),
-        };
+        let interests = Few::of(interests.iter().copied().map(InterestId));
+        let langs = Few::of(langs.iter().filter_map(|lang| Lang::parse(lang)));
         Seeker {
             who: Address { shard: ShardId(0), session: SessionId(0), person: PersonId(person) },
             since: Time(0),
             mode: Mode::Text,
             strict: false,
             claimed: false,
-            wants: Some(Box::new(wants)),
+            wants: Wants::new(interests, langs),
             known: None,
         }
     }
@@ -208,6 +251,19 @@ mod tests {
 
     fn at(ms: u64) -> Time {
         Time(0).plus_ms(ms)
+    }
+
+    #[test]
+    fn short_and_long_wishes_are_what_was_named() {
+        for (interests, langs) in
+            (0..=INTERESTS as u32).flat_map(|many| (0..=LANGS as u64).map(move |few| (many, few)))
+        {
+            let named = (Few::of((0..interests).map(InterestId)), Few::of((0..langs).map(Lang)));
+            let wants = Wants::new(named.0, named.1);
+            assert_eq!((wants.interests(), wants.langs()), (&*named.0, &*named.1));
+            assert_eq!(wants.is_empty(), interests == 0 && langs == 0);
+            assert_eq!(matches!(wants.0, Lists::Short(..)), interests <= 2 && langs <= 1);
+        }
     }
 
     #[test]

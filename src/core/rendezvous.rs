@@ -154,15 +154,14 @@ impl Shard {
     /// Somebody of another shard as the rules of pairing want to see them. Holds their interests.
     fn seeker_of(&mut self, now: Time, offer: Offer) -> Seeker {
         let held = offer.interests.iter().take(INTERESTS).map(|text| self.interests.hold(text));
-        let wants = Wants { interests: Few::sorted(held), langs: Few::of(offer.langs) };
-        let plain = wants == Wants::default();
+        let wants = Wants::new(Few::sorted(held), Few::of(offer.langs));
         Seeker {
             who: offer.who,
             since: Time(now.0.saturating_sub(offer.waited_ms * 1_000)),
             mode: offer.mode,
             strict: offer.strict,
             claimed: false,
-            wants: (!plain).then(|| Box::new(wants)),
+            wants,
             known: offer.known,
         }
     }

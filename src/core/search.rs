@@ -8,9 +8,10 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use super::io::Time;
+use super::keys::{Which, looked_at};
 use super::pages::NIL;
 use super::pairing::{Seeker, fits};
-use super::shelves::{BATCH, Batch, looked_at};
+use super::shelves::{BATCH, Batch, SHELF};
 use super::waiting::Room;
 use crate::limits::CANDIDATES;
 
@@ -39,7 +40,7 @@ impl Room {
         accept: impl Fn(&Seeker) -> bool,
     ) -> Search {
         let mut look = Look { seeker, now, resume, accept, left: CANDIDATES, best: None, cut: false };
-        if seeker.wants.is_none() {
+        if seeker.wants.is_empty() {
             let _ = looked_at(seeker, now, |key| {
                 key.plain().into_iter().for_each(|number| self.look_along(number, &mut look));
                 if look.is_cut() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -48,7 +49,7 @@ impl Room {
         }
         let mut batch = Batch::default();
         let all = looked_at(seeker, now, |key| {
-            batch.push(self.shelves.want(key));
+            batch.push(self.shelves.want(key, Which::default()));
             if batch.len() == BATCH { self.look_on(&mut batch, &mut look) } else { ControlFlow::Continue(()) }
         });
         if all.is_continue() {
@@ -60,12 +61,16 @@ impl Room {
     /// Goes on with a search on these shelves. Breaks when it has to be cut.
     #[inline]
     fn look_on<F: Fn(&Seeker) -> bool>(&self, batch: &mut Batch, look: &mut Look<'_, F>) -> ControlFlow<()> {
-        let shelves = self.shelves.find_all(batch);
+        let found = self.find_all(batch);
         if batch.len() > 1 {
-            self.fetch_first(&shelves[..batch.len()]);
+            self.fetch_first(&found[..batch.len()]);
         }
-        for &number in &shelves[..batch.len()] {
-            self.look_along(number, look);
+        for &at in &found[..batch.len()] {
+            if at >= SHELF {
+                self.look_along(at & !SHELF, look);
+            } else if let Some((ticket, _)) = self.place(at) {
+                self.look_at(ticket, look);
+            }
             if look.is_cut() {
                 return ControlFlow::Break(());
             }
@@ -88,30 +93,37 @@ impl Room {
                 shelf.cursor.set(at);
                 return;
             }
-            look.left -= 1;
-            let fit = self.get(ticket).filter(|other| (look.accept)(other));
-            if let Some(other) = fit
-                && let Some(shared) = fits(look.seeker, other, look.now)
-            {
-                let found = Found { shared, since: other.since, ticket };
-                if look.best.is_none_or(|best| found.beats(best)) {
-                    look.best = Some(found);
-                }
-                if shared >= most {
-                    return;
-                }
+            if self.look_at(ticket, look).is_some_and(|shared| shared >= most) {
+                return;
             }
             at = place.next;
         }
     }
 
-    /// Begins to fetch who stands first on these shelves.
-    fn fetch_first(&self, shelves: &[u32]) {
-        let mut first = [NIL; BATCH];
-        for (first, number) in first.iter_mut().zip(shelves) {
-            *first = self.shelves.get(*number).map_or(NIL, |shelf| shelf.head);
+    /// Looks at somebody, if there is a look left: how many interests they share, if they fit.
+    #[inline]
+    fn look_at<F: Fn(&Seeker) -> bool>(&self, ticket: u32, look: &mut Look<'_, F>) -> Option<usize> {
+        let Some(left) = look.left.checked_sub(1) else {
+            look.cut = true;
+            return None;
+        };
+        look.left = left;
+        let other = self.get(ticket).filter(|other| (look.accept)(other))?;
+        let shared = fits(look.seeker, other, look.now)?;
+        let found = Found { shared, since: other.since, ticket };
+        if look.best.is_none_or(|best| found.beats(best)) {
+            look.best = Some(found);
         }
-        for at in &first[..shelves.len()] {
+        Some(shared)
+    }
+
+    /// Begins to fetch who stands first on these shelves.
+    fn fetch_first(&self, found: &[u32]) {
+        let mut first = [NIL; BATCH];
+        for (first, at) in first.iter_mut().zip(found) {
+            *first = self.shelves.at(*at).map_or(NIL, |shelf| shelf.head);
+        }
+        for at in &first[..found.len()] {
             black_box(self.place(*at).is_some());
         }
     }

@@ -13,34 +13,56 @@ use std::hint::black_box;
 
 use super::interests::Keyed;
 use super::io::Time;
+use super::keys::{ShelfKey, Which, stood_on, stood_on_later};
 use super::pages::{NIL, Slots};
 use super::pairing::{Mode, Seeker, Wants};
-use super::shelves::{BATCH, Batch, Shelves, stood_on, stood_on_later};
+use super::shelves::{BATCH, Batch, SHELF, Shelves, Wanted};
 
 /// Places that lie in a person's entry: enough for two interests and a language.
 const OWN: usize = 4;
 /// Numbers of places from here on are in a table of their own; below, they are tickets times [`OWN`] and which of the person's.
-const FURTHER: u32 = 1 << 31;
+/// All are below [`SHELF`].
+const FURTHER: u32 = 1 << 30;
 
 /// Somebody's place on a shelf.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
+    /// [`NIL`] if they have stood there alone from the first: then there is no such shelf, and the index leads here.
     shelf: u32,
-    /// The place behind it.
+    /// The place behind it; of who stands alone, [`Which`] of their shelves it is.
     pub(super) next: u32,
+    /// The place before it; of who stands alone, the hash that they are under.
     prev: u32,
 }
 
-/// Somebody who waits. Their first places are here, so that whoever finds them on a shelf has them at once.
+const NOWHERE: Place = Place { shelf: NIL, next: NIL, prev: NIL };
+
+/// Somebody who waits: two cache lines. Their first places are here, so that whoever finds them on a shelf has them at once, and
+/// together in one of the lines, with what tells whether the slot is taken: that one is all that those who stand next to them need.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Entry {
-    seeker: Seeker,
     /// The first `stands` of them are taken.
     own: [Place; OWN],
     /// The first of their other places.
     further: u32,
     stands: u8,
     relaxed: bool,
+    seeker: Seeker,
+}
+
+impl Entry {
+    /// One more place of this person's: its number.
+    #[inline]
+    fn take_place(&mut self, ticket: u32, place: Place, further: &mut Slots<Further>) -> u32 {
+        if let Some(own) = self.own.get_mut(usize::from(self.stands)) {
+            *own = place;
+            self.stands += 1;
+            return ticket * OWN as u32 + u32::from(self.stands) - 1;
+        }
+        self.further = FURTHER | further.insert(Further { place, ticket, other: self.further });
+        self.further
+    }
 }
 
 /// The place of somebody who has more than their entry holds.
@@ -103,10 +125,9 @@ impl Room {
     pub fn join(&mut self, seeker: Seeker, now: Time) -> u32 {
         let relaxed = seeker.relaxed(now);
         self.people[seeker.mode as usize] += 1;
-        let own = [Place { shelf: NIL, next: NIL, prev: NIL }; OWN];
-        let entry = Entry { seeker, own, further: NIL, stands: 0, relaxed: false };
+        let entry = Entry { seeker, own: [NOWHERE; OWN], further: NIL, stands: 0, relaxed: false };
         let ticket = self.entries.insert(entry);
-        debug_assert!(ticket < FURTHER / OWN as u32, "half a billion people would need 50 GiB");
+        debug_assert!(ticket < FURTHER / OWN as u32, "a quarter of a billion people would need 32 GiB");
         self.stand(ticket, false);
         if relaxed {
             self.relax(ticket);
@@ -119,9 +140,9 @@ impl Room {
         let entry = self.entries.remove(ticket)?;
         self.people[entry.seeker.mode as usize] -= 1;
         let own = &entry.own[..usize::from(entry.stands)];
-        if let Some(wants) = &entry.seeker.wants {
+        if !entry.seeker.wants.is_empty() {
             // Whoever called gives the interests back.
-            black_box(wants.interests.first());
+            black_box(entry.seeker.interests().first());
             self.fetch_around(own);
         }
         for (at, place) in (ticket * OWN as u32..).zip(own) {
@@ -138,7 +159,7 @@ impl Room {
     /// Somebody who is not strict has waited long: puts them on the shelves of those who take anybody.
     pub fn relax(&mut self, ticket: u32) {
         let Some(entry) = self.entries.get_mut(ticket) else { return };
-        let changes = !entry.seeker.strict && entry.seeker.wants.is_some();
+        let changes = !entry.seeker.strict && !entry.seeker.wants.is_empty();
         if !std::mem::replace(&mut entry.relaxed, true) && changes {
             self.stand(ticket, true);
         }
@@ -148,59 +169,112 @@ impl Room {
     fn stand(&mut self, ticket: u32, later: bool) {
         let Some(Entry { seeker, .. }) = self.entries.get_mut(ticket) else { return };
         let (mode, strict) = (seeker.mode, seeker.strict);
-        // Out of the table while others in it are changed.
-        let Some(wants) = seeker.wants.take() else {
-            return stood_on(mode, strict, &Wants::default(), |key| {
-                key.plain().into_iter().for_each(|number| self.link(ticket, number));
+        if seeker.wants.is_empty() {
+            return stood_on(strict, &Wants::default(), |which| {
+                if let Some(number) = which.key(mode, &Wants::default()).and_then(ShelfKey::plain) {
+                    self.link(ticket, number);
+                }
             });
-        };
+        }
+        // Out of the table while others in it are changed.
+        let wants = std::mem::take(&mut seeker.wants);
         let mut batch = Batch::default();
-        let each = |key| {
-            batch.push(self.shelves.want(key));
+        let each = |which: Which| {
+            if let Some(key) = which.key(mode, &wants) {
+                batch.push(self.shelves.want(key, which));
+            }
             if batch.len() == BATCH {
                 self.link_all(ticket, &mut batch);
             }
         };
         if later {
-            stood_on_later(mode, &wants, each);
+            stood_on_later(&wants, each);
         } else {
-            stood_on(mode, strict, &wants, each);
+            stood_on(strict, &wants, each);
         }
         self.link_all(ticket, &mut batch);
         if let Some(entry) = self.entries.get_mut(ticket) {
-            entry.seeker.wants = Some(wants);
+            entry.seeker.wants = wants;
         }
     }
 
     /// Puts somebody behind all on each of these shelves, none of which comes twice.
     fn link_all(&mut self, ticket: u32, batch: &mut Batch) {
-        let shelves = self.shelves.find_all(batch);
-        for number in &shelves[..batch.len()] {
-            let last = self.shelves.get(*number).and_then(|shelf| self.place(shelf.tail));
-            black_box(last.is_some());
+        let found = self.find_all(batch);
+        for shelf in found[..batch.len()].iter().filter_map(|at| self.shelves.at(*at)) {
+            black_box(self.place(shelf.tail).is_some());
         }
-        for (wanted, mut number) in batch.iter().zip(shelves) {
-            if number == NIL {
-                number = self.shelves.make(*wanted);
+        for (wanted, at) in batch.iter().zip(found) {
+            match at {
+                NIL => self.stand_alone(ticket, wanted),
+                SHELF.. => self.link(ticket, at & !SHELF),
+                only => {
+                    let number = self.shelves.make(wanted, only);
+                    if let Some(only) = self.place_mut(only) {
+                        *only = Place { shelf: number, ..NOWHERE };
+                    }
+                    self.link(ticket, number);
+                }
             }
-            self.link(ticket, number);
         }
         batch.clear();
     }
 
+    /// What the index leads to for each of these shelves: from [`SHELF`] on a shelf, else the place of somebody who stands there
+    /// alone; [`NIL`] where nobody stands.
+    #[inline]
+    pub(super) fn find_all(&self, batch: &Batch) -> [u32; BATCH] {
+        batch.iter().for_each(|wanted| self.shelves.index.fetch(wanted.hash));
+        let mut found = [NIL; BATCH];
+        for (at, wanted) in found.iter_mut().zip(batch.iter()) {
+            *at = self.shelves.find(wanted, |_| true).unwrap_or(NIL);
+            self.fetch(*at);
+        }
+        for (at, wanted) in found.iter_mut().zip(batch.iter()) {
+            // Hardly ever: under the hash of another.
+            if *at != NIL && !self.is_for(*at, wanted.key) {
+                *at = self.shelves.find(wanted, |at| self.is_for(at, wanted.key)).unwrap_or(NIL);
+            }
+        }
+        found
+    }
+
+    /// Whether the index leads here for a key.
+    #[inline]
+    fn is_for(&self, at: u32, key: ShelfKey) -> bool {
+        if at >= SHELF {
+            return self.shelves.at(at).is_some_and(|shelf| shelf.key == key);
+        }
+        let Some((ticket, place)) = self.place(at) else { return false };
+        self.get(ticket).and_then(|only| Which(place.next).key(only.mode, &only.wants)) == Some(key)
+    }
+
+    /// Begins to fetch what the index leads to.
+    #[inline]
+    fn fetch(&self, at: u32) {
+        if at >= SHELF {
+            black_box(self.shelves.at(at).is_some());
+        } else if let Some((ticket, place)) = self.place(at) {
+            // An entry is two lines.
+            black_box((place.next, self.entries.get(ticket).map(|entry| entry.seeker.mode)));
+        }
+    }
+
+    /// Puts somebody where nobody stands.
+    fn stand_alone(&mut self, ticket: u32, wanted: &Wanted) {
+        let Some(entry) = self.entries.get_mut(ticket) else { return };
+        let place = Place { shelf: NIL, next: wanted.which.0, prev: wanted.hash };
+        let at = entry.take_place(ticket, place, &mut self.further);
+        self.shelves.index.insert(wanted.hash, at);
+    }
+
+    /// Puts somebody behind all on a shelf.
     fn link(&mut self, ticket: u32, number: u32) {
         let (Some(entry), Some(shelf)) = (self.entries.get_mut(ticket), self.shelves.get_mut(number)) else {
             return;
         };
         let place = Place { shelf: number, next: NIL, prev: shelf.tail };
-        let at = if let Some(own) = entry.own.get_mut(usize::from(entry.stands)) {
-            *own = place;
-            entry.stands += 1;
-            ticket * OWN as u32 + u32::from(entry.stands) - 1
-        } else {
-            entry.further = FURTHER | self.further.insert(Further { place, ticket, other: entry.further });
-            entry.further
-        };
+        let at = entry.take_place(ticket, place, &mut self.further);
         let last = std::mem::replace(&mut shelf.tail, at);
         if last == NIL {
             shelf.head = at;
@@ -211,6 +285,9 @@ impl Room {
 
     /// Takes a place that is no longer in its table out of its shelf; the last one takes the shelf with it.
     fn unlink(&mut self, at: u32, place: Place) {
+        if place.shelf == NIL {
+            return self.shelves.index.remove(place.prev, at);
+        }
         let Some(shelf) = self.shelves.get_mut(place.shelf) else { return };
         if shelf.cursor.get() == at {
             shelf.cursor.set(place.next);
@@ -250,10 +327,14 @@ impl Room {
         self.further.get_mut(at & !FURTHER).map(|further| &mut further.place)
     }
 
-    /// Begins to fetch what taking these places out will look at: their shelves, whoever stands before and behind, and where the
-    /// index has the shelves that end with them.
+    /// Begins to fetch what taking these places out will look at: where the index has who stands alone; else their shelves, whoever
+    /// stands before and behind, and where the index has the shelves that end with them.
     fn fetch_around(&self, places: &[Place]) {
         for place in places {
+            if place.shelf == NIL {
+                self.shelves.index.fetch(place.prev);
+                continue;
+            }
             self.shelves.fetch(place.shelf);
             black_box((self.place(place.prev).is_some(), self.place(place.next).is_some()));
         }

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::few::Few;
 use crate::core::interests::{InterestId, Lang};
 use crate::core::io::ShardId;
+use crate::core::keys::{Tongue, Topic};
 use crate::core::pairing::{Address, Known, Mode, PersonId, SessionId, Wants, fits};
 use crate::core::search::Search;
 use crate::limits::RELAX_WAIT_MS;
@@ -15,7 +16,7 @@ fn person(number: u64, since: Time) -> Seeker {
         mode: Mode::Text,
         strict: false,
         claimed: false,
-        wants: None,
+        wants: Wants::default(),
         known: None,
     }
 }
@@ -25,15 +26,19 @@ fn pick(state: &mut u64, below: u64) -> u64 {
     (*state >> 33) % below
 }
 
-/// Somebody with wishes out of a few, so that all rules come into play.
-fn anybody(state: &mut u64, number: u64, now: Time) -> Seeker {
+/// Somebody with wishes out of a few, so that all rules come into play: from `kinds` times four interests.
+fn anybody(state: &mut u64, number: u64, now: Time, kinds: u64) -> Seeker {
     let mut seeker = person(number, now);
-    let interests = (0..4).filter(|_| pick(state, 3) == 0).map(InterestId).collect::<Vec<_>>();
+    let mut interests = Vec::new();
+    for interest in 0..4 {
+        if pick(state, 3) == 0 {
+            interests.push(InterestId(interest + 4 * pick(state, kinds) as u32));
+        }
+    }
     let langs = ["de", "en", "fr"].into_iter().filter(|_| pick(state, 4) == 0).filter_map(Lang::parse);
-    let wants = Wants { interests: Few::of(interests), langs: Few::of(langs) };
+    seeker.wants = Wants::new(Few::sorted(interests), Few::of(langs));
     seeker.strict = pick(state, 4) == 0;
     seeker.mode = if pick(state, 4) == 0 { Mode::Video } else { Mode::Text };
-    seeker.wants = (!wants.interests.is_empty() || !wants.langs.is_empty()).then(|| Box::new(wants));
     let mut known = Known::default();
     for _ in 0..pick(state, 3) {
         known.meet(PersonId(pick(state, number + 1)));
@@ -53,16 +58,17 @@ fn best_of_all(room: &Room, ticket: u32, now: Time) -> Option<(usize, Time)> {
 #[test]
 fn finds_the_same_as_looking_at_everybody() {
     for seed in 0..60 {
-        let (mut state, mut now) = (seed, Time(0));
+        // On the shelves of some rooms many stand, on those of others mostly nobody else.
+        let (mut state, mut now, kinds) = (seed, Time(0), 1 + seed % 3 * 20);
         let mut room = Room::new(Keyed(seed, 2));
         let mut tickets = Vec::new();
         for number in 0..400 {
             now = now.plus_ms(pick(&mut state, 200));
             if pick(&mut state, 3) == 0 && !tickets.is_empty() {
                 let at = pick(&mut state, tickets.len() as u64) as usize;
-                assert!(room.leave(tickets.swap_remove(at)).is_some());
+                assert!(room.leave(tickets.remove(at)).is_some());
             }
-            tickets.push(room.join(anybody(&mut state, number, now), now));
+            tickets.push(room.join(anybody(&mut state, number, now, kinds), now));
             for &ticket in &tickets {
                 if room.get(ticket).is_some_and(|seeker| seeker.relaxed(now)) {
                     room.relax(ticket);
@@ -125,11 +131,84 @@ fn a_search_that_is_cut_reaches_everybody_in_turn() {
 fn the_longest_waiting_comes_first_also_among_those_who_relaxed() {
     let mut room = Room::new(Keyed(1, 2));
     let mut picky = person(1, Time(0));
-    picky.wants = Some(Box::new(Wants { interests: Few::of([InterestId(9)]), langs: Few::default() }));
+    picky.wants = Wants::new(Few::of([InterestId(9)]), Few::default());
     let picky = room.join(picky, Time(0));
     let now = Time(0).plus_ms(RELAX_WAIT_MS);
     room.join(person(2, Time(0).plus_ms(10)), now);
     let ticket = room.join(person(3, now), now);
     room.relax(picky);
     assert_eq!(room.search_for(ticket, now, false).best, Some(picky));
+}
+
+/// Who has an interest in common, in the order in which a search would look at them.
+fn standing(room: &Room, interest: u32) -> Vec<u32> {
+    let key = ShelfKey::new(Mode::Text, Topic::Interest(InterestId(interest)), Tongue::All);
+    let mut batch = Batch::default();
+    batch.push(room.shelves.want(key, Which::default()));
+    let found = room.find_all(&batch)[0];
+    let Some(shelf) = room.shelves.at(found) else {
+        return room.place(found).map(|(ticket, _)| ticket).into_iter().collect();
+    };
+    let places = std::iter::successors(room.place(shelf.head), |(_, place)| room.place(place.next));
+    places.map(|(ticket, _)| ticket).collect()
+}
+
+/// Three people come in every order, one of them leaves and comes back, and they leave in every order: after each step exactly those
+/// stand on a shelf who have named its interest, the longest waiting first, and a search finds the first of them.
+fn come_and_go(wishes: [&[u32]; 3]) {
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (coming, going) in orders.into_iter().flat_map(|coming| orders.map(|going| (coming, going))) {
+        let mut room = Room::new(COLLIDING);
+        let mut waiting: Vec<(usize, u32)> = Vec::new();
+        let again = [going[0], going[0]];
+        for who in coming.into_iter().chain(again).chain(going) {
+            let here = waiting.iter().position(|(other, _)| *other == who);
+            if let Some((_, ticket)) = here.map(|at| waiting.remove(at)) {
+                assert!(room.leave(ticket).is_some());
+            } else {
+                let mut seeker = person(who as u64, Time(waiting.len() as u64));
+                seeker.wants =
+                    Wants::new(Few::of(wishes[who].iter().copied().map(InterestId)), Few::default());
+                waiting.push((who, room.join(seeker, Time(0))));
+            }
+            for &interest in &wishes.concat() {
+                let named = waiting.iter().filter(|(who, _)| wishes[*who].contains(&interest));
+                let expected: Vec<u32> = named.map(|(_, ticket)| *ticket).collect();
+                assert_eq!(standing(&room, interest), expected, "{coming:?} came and {going:?} go");
+                let mut seeker = person(9, Time(0));
+                seeker.wants = Wants::new(Few::of([InterestId(interest)]), Few::default());
+                assert_eq!(room.search(&seeker, Time(0), false, |_| true).best, expected.first().copied());
+            }
+        }
+        assert_eq!((room.len(), room.places()), (0, 0));
+    }
+}
+
+const COLLIDING: Keyed = Keyed(1, 2);
+
+#[test]
+fn who_stood_alone_is_joined_and_stands_alone_again() {
+    come_and_go([&[1], &[1], &[1]]);
+    come_and_go([&[1, 2], &[2], &[1, 3]]);
+    come_and_go([&[1, 2, 3, 4, 5], &[3, 5], &[1, 2, 3]]);
+}
+
+#[test]
+fn shelves_that_share_only_a_hash_are_told_apart() {
+    let room = Room::new(COLLIDING);
+    let mut hashes = std::collections::HashMap::new();
+    let (a, b) = (0..)
+        .find_map(|interest| {
+            let key = ShelfKey::new(Mode::Text, Topic::Interest(InterestId(interest)), Tongue::All);
+            let hash = room.shelves.want(key, Which::default()).hash;
+            hashes.insert(hash, interest).map(|other| (other, interest))
+        })
+        .expect("of more than four billion, two share a hash");
+    come_and_go([&[a], &[b], &[a, b]]);
+    come_and_go([&[a, b], &[a, b], &[b]]);
+}
+
+#[test]
+fn whoever_waits_takes_two_cache_lines() {
+    assert_eq!((Slots::<Entry>::SLOT_BYTES, align_of::<Entry>()), (128, 64));
 }

@@ -106,7 +106,7 @@ fn seeker(now: Time, offer: &Offer, interner: &mut Interner) -> Seeker {
         mode: offer.mode,
         strict: offer.strict,
         claimed: false,
-        wants: Some(Box::new(Wants { interests, langs: Few::of(offer.langs.iter().copied()) })),
+        wants: Wants::new(interests, Few::of(offer.langs.iter().copied())),
         known: offer.known.clone(),
     }
 }
