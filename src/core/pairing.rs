@@ -149,7 +149,7 @@ impl Wants {
     /// Whether nothing was named.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.interests().is_empty() && self.langs().is_empty()
+        matches!(&self.0, Lists::Short(interests, langs) if interests.is_empty() && langs.is_empty())
     }
 }
 
