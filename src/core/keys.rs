@@ -3,8 +3,6 @@
 //! In: what somebody wishes. Out: the keys of the shelves on which they stand, and of those on which everybody fits them by
 //! interest and language.
 
-use std::ops::ControlFlow;
-
 use super::interests::{InterestId, Lang};
 use super::io::Time;
 use super::pairing::{Mode, Seeker, Wants};
@@ -192,40 +190,29 @@ fn with_own_tongues(topic: u32, langs: u32, each: &mut impl FnMut(Which)) {
     }
 }
 
-/// The shelves on which everybody fits somebody by interest and language, until `each` breaks.
+/// The shelves on which everybody fits somebody by interest and language.
 #[inline]
-pub(super) fn looked_at(
-    seeker: &Seeker,
-    now: Time,
-    mut each: impl FnMut(ShelfKey) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+pub(super) fn looked_at(seeker: &Seeker, now: Time, mut each: impl FnMut(ShelfKey)) {
     for &interest in seeker.interests() {
-        with_tongues_that_fit(seeker, now, Topic::Interest(interest), &mut each)?;
+        with_tongues_that_fit(seeker, now, Topic::Interest(interest), &mut each);
     }
     if seeker.open(now) {
-        with_tongues_that_fit(seeker, now, Topic::Open, &mut each)?;
-        with_tongues_that_fit(seeker, now, Topic::Relaxed, &mut each)?;
+        with_tongues_that_fit(seeker, now, Topic::Open, &mut each);
+        with_tongues_that_fit(seeker, now, Topic::Relaxed, &mut each);
     }
-    ControlFlow::Continue(())
 }
 
 #[inline]
-fn with_tongues_that_fit(
-    seeker: &Seeker,
-    now: Time,
-    topic: Topic,
-    each: &mut impl FnMut(ShelfKey) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+fn with_tongues_that_fit(seeker: &Seeker, now: Time, topic: Topic, each: &mut impl FnMut(ShelfKey)) {
     let langs = seeker.langs();
     let any = if langs.is_empty() { Tongue::All } else { Tongue::Unnamed };
-    each(ShelfKey::new(seeker.mode, topic, any))?;
+    each(ShelfKey::new(seeker.mode, topic, any));
     for &lang in langs {
-        each(ShelfKey::new(seeker.mode, topic, Tongue::Named(lang)))?;
+        each(ShelfKey::new(seeker.mode, topic, Tongue::Named(lang)));
     }
     if !langs.is_empty() && seeker.relaxed(now) {
-        each(ShelfKey::new(seeker.mode, topic, Tongue::Relaxed))?;
+        each(ShelfKey::new(seeker.mode, topic, Tongue::Relaxed));
     }
-    ControlFlow::Continue(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! there goes on later where it was.
 
 use std::hint::black_box;
-use std::ops::ControlFlow;
 
 use super::io::Time;
 use super::keys::{Which, looked_at};
@@ -39,28 +38,38 @@ impl Room {
         resume: bool,
         accept: impl Fn(&Seeker) -> bool,
     ) -> Search {
-        let mut look = Look { seeker, now, resume, accept, left: CANDIDATES, best: None, cut: false };
-        if seeker.wants.is_empty() {
-            let _ = looked_at(seeker, now, |key| {
-                key.plain().into_iter().for_each(|number| self.look_along(number, &mut look));
-                if look.is_cut() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            return look.found();
+        let goes: &[Go] = if resume { &[Go::Alone, Go::Rest, Go::Again] } else { &[Go::Whole] };
+        let mut look = Look { seeker, now, go: Go::Whole, accept, left: CANDIDATES, best: None, cut: false };
+        for go in goes {
+            if !look.cut {
+                look.go = *go;
+                self.look_through(&mut look);
+            }
         }
-        let mut batch = Batch::default();
-        let all = looked_at(seeker, now, |key| {
-            batch.push(self.shelves.want(key, Which::default()));
-            if batch.len() == BATCH { self.look_on(&mut batch, &mut look) } else { ControlFlow::Continue(()) }
-        });
-        if all.is_continue() {
-            let _ = self.look_on(&mut batch, &mut look);
-        }
-        look.found()
+        Search { best: look.best.map(|best| best.ticket), cut: look.cut }
     }
 
-    /// Goes on with a search on these shelves. Breaks when it has to be cut.
+    /// Looks at all shelves on which everybody fits.
+    fn look_through<F: Fn(&Seeker) -> bool>(&self, look: &mut Look<'_, F>) {
+        let (seeker, now) = (look.seeker, look.now);
+        if seeker.wants.is_empty() {
+            return looked_at(seeker, now, |key| {
+                key.plain().into_iter().for_each(|number| self.look_along(number, look));
+            });
+        }
+        let mut batch = Batch::default();
+        looked_at(seeker, now, |key| {
+            batch.push(self.shelves.want(key, Which::default()));
+            if batch.len() == BATCH {
+                self.look_on(&mut batch, look);
+            }
+        });
+        self.look_on(&mut batch, look);
+    }
+
+    /// Goes on with a search on these shelves.
     #[inline]
-    fn look_on<F: Fn(&Seeker) -> bool>(&self, batch: &mut Batch, look: &mut Look<'_, F>) -> ControlFlow<()> {
+    fn look_on<F: Fn(&Seeker) -> bool>(&self, batch: &mut Batch, look: &mut Look<'_, F>) {
         let found = self.find_all(batch);
         if batch.len() > 1 {
             self.fetch_first(&found[..batch.len()]);
@@ -68,25 +77,24 @@ impl Room {
         for &at in &found[..batch.len()] {
             if at >= SHELF {
                 self.look_along(at & !SHELF, look);
-            } else if let Some((ticket, _)) = self.place(at) {
+            } else if matches!(look.go, Go::Whole | Go::Alone)
+                && let Some((ticket, _)) = self.place(at)
+            {
                 self.look_at(ticket, look);
-            }
-            if look.is_cut() {
-                return ControlFlow::Break(());
             }
         }
         batch.clear();
-        ControlFlow::Continue(())
     }
 
     /// Looks along a shelf. Where nobody further back can be better the first who fits is enough.
     fn look_along<F: Fn(&Seeker) -> bool>(&self, number: u32, look: &mut Look<'_, F>) {
         let Some(shelf) = self.shelves.get(number) else { return };
         let most = if shelf.key.names_interest() { look.seeker.interests().len() } else { 0 };
-        let resumed = look.resume && shelf.cursor.get() != NIL;
-        let mut at = if resumed { shelf.cursor.replace(NIL) } else { shelf.head };
-        // Who stands before the cursor was looked at in an earlier go, and has a turn again in the next.
-        look.cut |= resumed;
+        let mut at = match look.go {
+            Go::Whole | Go::Again => shelf.head,
+            Go::Rest => shelf.cursor.replace(NIL),
+            Go::Alone => NIL,
+        };
         while let Some((ticket, place)) = self.place(at) {
             if look.left == 0 {
                 look.cut = true;
@@ -129,26 +137,29 @@ impl Room {
     }
 }
 
+/// What is looked at. A search that was cut goes on in this order, each only after all of the one before: so everybody has a turn in each
+/// round, however many stand before them.
+#[derive(Clone, Copy)]
+enum Go {
+    /// Everything. Shelves that are not reached keep a cursor at their front.
+    Whole,
+    /// Whoever stands alone: nothing keeps a cursor there.
+    Alone,
+    /// Shelves from their cursors on.
+    Rest,
+    /// Shelves from the front: the next round.
+    Again,
+}
+
 /// A search under way.
 struct Look<'a, F> {
     seeker: &'a Seeker,
     now: Time,
-    resume: bool,
+    go: Go,
     accept: F,
     left: usize,
     best: Option<Found>,
     cut: bool,
-}
-
-impl<F> Look<'_, F> {
-    /// Whether there is more to look at than may be.
-    fn is_cut(&self) -> bool {
-        self.left == 0 && self.cut
-    }
-
-    fn found(&self) -> Search {
-        Search { best: self.best.map(|best| best.ticket), cut: self.cut }
-    }
 }
 
 #[derive(Clone, Copy)]

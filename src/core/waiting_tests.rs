@@ -128,6 +128,33 @@ fn a_search_that_is_cut_reaches_everybody_in_turn() {
 }
 
 #[test]
+fn a_search_gets_past_shelves_on_which_nobody_fits_however_many_stand_there() {
+    let now = Time(0);
+    let with = |number, interests: &[u32]| {
+        let mut somebody = person(number, now);
+        somebody.wants = Wants::new(Few::of(interests.iter().copied().map(InterestId)), Few::default());
+        somebody
+    };
+    // As many as one search looks at, more, and fewer; behind them a friend who stands alone, or behind an enemy.
+    for (enemies, before) in
+        [63, 64, 65, 128, 200].into_iter().flat_map(|many| [(many, 0), (many, 1), (many, 3)])
+    {
+        let mut room = Room::new(Keyed(1, 2));
+        let mut enemy = |number, interest| {
+            let mut enemy = with(number, &[interest]);
+            enemy.known.get_or_insert_default().block(PersonId(0));
+            room.join(enemy, now);
+        };
+        (1..=enemies).for_each(|number| enemy(number, 1));
+        (1..=before).for_each(|number| enemy(1_000 + number, 2));
+        let friend = room.join(with(5_000, &[2]), now);
+        let ticket = room.join(with(0, &[1, 2]), now);
+        let found = (0..10).find_map(|go| room.search_for(ticket, now, go > 0).best);
+        assert_eq!(found, Some(friend), "behind {enemies} on one shelf and {before} on the other");
+    }
+}
+
+#[test]
 fn the_longest_waiting_comes_first_also_among_those_who_relaxed() {
     let mut room = Room::new(Keyed(1, 2));
     let mut picky = person(1, Time(0));
