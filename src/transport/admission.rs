@@ -121,15 +121,18 @@ impl Hub {
         None
     }
 
-    pub(super) fn insert(&mut self, handle: u32, conn: Conn, queue: Queue) {
+    pub(super) fn insert(&mut self, handle: u32, conn: Conn) {
         let index = handle as usize;
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || None);
         }
         conn.line.tell("began", None);
+        let half_open = conn.half_open;
         self.conns[index] = Some(Box::new(conn));
         self.open += 1;
-        self.half_open[queue as usize] += 1;
+        if let Some(queue) = half_open {
+            self.half_open[queue as usize] += 1;
+        }
         self.mark(handle);
     }
 }

@@ -27,7 +27,7 @@ use super::datagrams::{Datagrams, GENERATIONS};
 use super::generations::Generations;
 use super::hub::Hub;
 use super::pipe::Lobby;
-use super::precedence::Task;
+use super::precedence::{Queue, Task};
 use super::publish::Published;
 use crate::core::bus::BusMessage;
 use crate::core::io::Time;
@@ -241,16 +241,17 @@ impl<'a> Driver<'a> {
                 return;
             }
         }
-        let mut begun = None;
+        let begun = Instant::now();
         while let Some(task) = self.hub.next_behind() {
-            let begun = *begun.get_or_insert_with(Instant::now);
             match task {
                 Task::Connection(handle) => {
                     if !self.service_one(instant, now, handle) {
                         return;
                     }
                 }
-                Task::Newcomer => apart(|| self.accept_behind(instant, now)),
+                Task::Newcomer => {
+                    apart(|| self.accept_newcomer(instant, now, Queue::Behind));
+                }
             }
             if begun.elapsed() >= BEHIND {
                 return;

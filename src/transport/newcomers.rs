@@ -15,27 +15,22 @@ use super::precedence::Queue;
 use crate::core::io::Time;
 use crate::privacy::wipe_dead_frames;
 
-/// First come, first served. Bounded by the half-open handshakes at which newcomers are refused.
+/// First come, first served in each queue. Bounded by the half-open handshakes at which newcomers are refused.
+///
+/// Boxed: memory that is freed is wiped.
 #[derive(Default)]
-pub struct Newcomers {
-    /// Boxed: memory that is freed is wiped.
-    waiting: VecDeque<Box<Newcomer>>,
-    /// Those who wait behind all others.
-    behind: VecDeque<Box<Newcomer>>,
-}
+pub struct Newcomers([VecDeque<Box<Newcomer>>; 2]);
 
 struct Newcomer {
     incoming: Incoming,
     /// Whether the address is proven already, by Retry.
     proven: bool,
-    /// Whether others go first, before and after the handshake.
-    queue: Queue,
 }
 
 impl Newcomers {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.behind.len()
+        self.0.iter().map(VecDeque::len).sum()
     }
 }
 
@@ -47,71 +42,49 @@ impl Hub {
 
     /// The same of one queue: those behind take nothing from the others.
     pub(super) fn half_open_in(&self, queue: Queue) -> usize {
-        let Newcomers { waiting, behind } = &self.newcomers;
-        self.half_open[queue as usize] + if queue == Queue::Ahead { waiting.len() } else { behind.len() }
+        self.half_open[queue as usize] + self.newcomers.0[queue as usize].len()
     }
 
-    /// Somebody waits from now on, perhaps behind the others.
+    /// Somebody waits from now on.
     pub(super) fn add_newcomer(&mut self, incoming: Incoming, proven: bool, queue: Queue) {
-        let newcomer = Box::new(Newcomer { incoming, proven, queue });
-        match queue {
-            Queue::Ahead => self.newcomers.waiting.push_back(newcomer),
-            Queue::Behind => {
-                self.newcomers.behind.push_back(newcomer);
-                self.work.add_newcomer();
-            }
+        self.newcomers.0[queue as usize].push_back(Box::new(Newcomer { incoming, proven }));
+        if queue == Queue::Behind {
+            self.work.add_newcomer();
         }
     }
 
-    /// Begins the handshake of whoever has waited for longest. `None` if nobody waits; else what is to be sent at once, if anything is: its
-    /// bytes are in the buffer.
+    /// Begins the handshake of whoever has waited for longest in a queue. `None` if nobody waits; else what is to be sent at once, if
+    /// anything is: its bytes are in the buffer.
     pub fn accept_newcomer(
         &mut self,
         instant: Instant,
         now: Time,
+        queue: Queue,
         buffer: &mut Vec<u8>,
     ) -> Option<Option<Transmit>> {
-        let newcomer = self.newcomers.waiting.pop_front()?;
-        Some(self.begin(instant, now, *newcomer, buffer))
-    }
-
-    /// The same for who waits behind the others.
-    pub fn accept_behind(&mut self, instant: Instant, now: Time, buffer: &mut Vec<u8>) -> Option<Transmit> {
-        let newcomer = self.newcomers.behind.pop_front()?;
-        self.begin(instant, now, *newcomer, buffer)
-    }
-
-    fn begin(
-        &mut self,
-        instant: Instant,
-        now: Time,
-        newcomer: Newcomer,
-        buffer: &mut Vec<u8>,
-    ) -> Option<Transmit> {
-        let Newcomer { incoming, proven, queue } = newcomer;
+        let Newcomer { incoming, proven } = *self.newcomers.0[queue as usize].pop_front()?;
         buffer.clear();
         // What is made of it lives as long as the connection, and its padding is what the stack happens to hold.
         wipe_dead_frames();
         match self.endpoint.accept(incoming, instant, buffer, None) {
             Ok((handle, quic)) => {
                 let session = h3::Session::new(self.policy.clone());
-                self.insert(handle.0 as u32, Conn::new(quic, session, now, queue), queue);
+                self.insert(handle.0 as u32, Conn::new(quic, session, now, queue));
                 if proven {
                     self.address_proven(now, handle.0 as u32);
                 }
-                None
+                Some(None)
             }
             Err(error) => {
                 self.vacated.note();
-                error.response
+                Some(error.response)
             }
         }
     }
 
     /// Lets go of those who wait, without a word: the process ends.
     pub fn forget_newcomers(&mut self) {
-        let Newcomers { waiting, behind } = std::mem::take(&mut self.newcomers);
-        for newcomer in waiting.into_iter().chain(behind) {
+        for newcomer in std::mem::take(&mut self.newcomers).0.into_iter().flatten() {
             self.endpoint.ignore(newcomer.incoming);
         }
     }

@@ -5,12 +5,14 @@
 use std::io;
 use std::time::Instant;
 
+use quinn_proto::Transmit;
 use quinn_udp::RecvMeta;
 
 use super::admission::Received;
 use super::datagrams::GENERATIONS;
 use super::driver::{Driver, udp_transmit};
 use super::generations::{Heard, Place, Record, read_link};
+use super::precedence::Queue;
 use super::publish::gauge;
 use crate::core::io::Time;
 use crate::limits;
@@ -58,25 +60,18 @@ impl Driver<'_> {
 
     /// Begins handshakes, up to the budget. Returns whether there are more to begin.
     pub(super) fn accept_newcomers(&mut self, instant: Instant, now: Time) -> bool {
-        for _ in 0..limits::TURN_NEWCOMERS {
-            match self.hub.accept_newcomer(instant, now, &mut self.buffer) {
-                None => return false,
-                Some(None) => {}
-                Some(Some(transmit)) => {
-                    self.responses.push((transmit, self.buffer.clone()));
-                    self.respond();
-                }
-            }
-        }
-        true
+        (0..limits::TURN_NEWCOMERS).all(|_| self.accept_newcomer(instant, now, Queue::Ahead))
     }
 
-    /// Begins the handshake of one who waits behind the others.
-    pub(super) fn accept_behind(&mut self, instant: Instant, now: Time) {
-        if let Some(transmit) = self.hub.accept_behind(instant, now, &mut self.buffer) {
-            self.responses.push((transmit, self.buffer.clone()));
-            self.respond();
+    /// Begins the handshake of the next in a queue. Returns whether there was one.
+    pub(super) fn accept_newcomer(&mut self, instant: Instant, now: Time, queue: Queue) -> bool {
+        let Some(answer) = self.hub.accept_newcomer(instant, now, queue, &mut self.buffer) else {
+            return false;
+        };
+        if let Some(transmit) = answer {
+            self.answer(transmit);
         }
+        true
     }
 
     /// Receives what other processes pass on, up to the budget. Returns whether there may be more.
@@ -128,11 +123,14 @@ impl Driver<'_> {
         match self.hub.handle_received(instant, now, payload, meta, &mut self.buffer) {
             Received::Done => {}
             Received::Newcomer => self.generations.give_back(payload, meta),
-            Received::Answer(transmit) => {
-                self.responses.push((transmit, self.buffer.clone()));
-                self.respond();
-            }
+            Received::Answer(transmit) => self.answer(transmit),
         }
+    }
+
+    /// Sends one whose bytes are in the buffer.
+    fn answer(&mut self, transmit: Transmit) {
+        self.responses.push((transmit, self.buffer.clone()));
+        self.respond();
     }
 
     /// Sends the answers to datagrams that belong to no connection.
